@@ -29,7 +29,7 @@ TEMPLATE = Path(__file__).resolve().parent.parent / "nginx/nginx.conf.template"
 
 
 def run() -> Iterator[Row]:
-    with embedded(RUSHES_TRUSTED_PROXIES="127.0.0.1/32") as service:
+    with embedded(RUSHES_TRUSTED_PROXIES="127.0.0.1/32", RUSHES_DELIVERY="nginx") as service:
         caller = Caller(service)
         task = caller.processed(caller.upload(clip.long_clip(1280, 720), recipe=RECIPE), every_ms=50)
         link = urlsplit(task["download"][0])

@@ -1,4 +1,4 @@
-//! Events: in lists, in streams, and as the bodies of webhooks.
+//! Events, in lists and in streams.
 
 use crate::tasks::{ProgressView, TaskItem};
 use crate::uploads::UploadView;

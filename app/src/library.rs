@@ -285,13 +285,14 @@ impl Library {
     }
 
     /// [`Library::freshness`], after a wait for the catalog of a process that has just started: a small one is filled
-    /// in a moment. Nothing waits for a large one, or for one that cannot be filled.
+    /// in a moment. When a request has waited for nothing, as with a large catalog, the next ones do not wait.
     pub(crate) async fn filled(&self, scope: Scope) -> Result<Freshness, Error> {
         if !self.is_filled() {
             let mut state = self.0.state.subscribe();
             let ends = state.wait_for(|state| state.is_stuck || state.applied.is_some());
-            // After the time, the answer is that it is being filled.
-            let _ = tokio::time::timeout(FILL_TIMEOUT, ends).await;
+            if tokio::time::timeout(FILL_TIMEOUT, ends).await.is_err() && !self.is_filled() {
+                self.set_stuck(true);
+            }
         }
         self.freshness(scope)
     }

@@ -9,7 +9,7 @@ use crate::{Error, OnUnique, Refusal};
 use domain::video::merged_metadata;
 use domain::{Code, EventType, Status, TaskId, UserId, VideoId, Visibility};
 use entity::library_change::{self, Subject};
-use entity::video::{Changes, VideoVisibility};
+use entity::video::Changes;
 use entity::{DatabaseTransaction, Json, event, output, task, video};
 use serde_json::Map;
 
@@ -29,7 +29,7 @@ pub struct OwnVideo {
 pub struct Changed {
     /// The video after the change.
     pub video: OwnVideo,
-    /// Number of the change in the log of the library.
+    /// Number of the change in the log of the library; 0 if nothing has changed, which has no event either.
     pub seq: i64,
 }
 
@@ -167,12 +167,17 @@ async fn change(
 ) -> Result<Changed, Error> {
     entity::user::write(&app.db, user, async |db| {
         let video = video::of_user(db, user, id).await?.ok_or(Code::VideoNotFound)?;
-        let was_private = video.visibility == VideoVisibility::Private;
+        let before = video.clone();
         let video = apply(db, video).await?;
         let video = with_tasks(db, video).await?;
-        if !(was_private && kind == EventType::VideoUnpublished) {
-            event::append(db, vec![event::New::of_video(kind, &video.video)?]).await?;
+        let after = video::Model {
+            updated_at: before.updated_at,
+            ..video.video.clone()
+        };
+        if after == before {
+            return Ok(Changed { video, seq: 0 });
         }
+        event::append(db, vec![event::New::of_video(kind, &video.video)?]).await?;
         let seq = library_change::append(db, &[Subject::Video(id.0)]).await?;
         Ok(Changed { video, seq })
     })

@@ -37,6 +37,8 @@ pub struct Config {
     pub catalog_dir: PathBuf,
     /// Maximum age of answers from the catalog while the database is away.
     pub degraded: Bounds,
+    /// The sender of the bytes of videos, sounds and pictures.
+    pub delivery: Delivery,
     /// `max-age` of `Strict-Transport-Security` (RFC 6797); `None` sends no header.
     pub hsts: Option<Duration>,
 }
@@ -60,9 +62,20 @@ impl Config {
             event_heartbeat: Duration::from_secs(15),
             catalog_dir: std::env::temp_dir().join("rushes-catalog"),
             degraded: Bounds::default(),
+            delivery: Delivery::Backend,
             hsts: None,
         }
     }
+}
+
+/// The sender of the bytes of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The backend.
+    Backend,
+    /// The trusted proxy, an nginx that reads the same storage directory (`X-Accel-Redirect`). The backend sends files
+    /// of a bucket, and files to peers that are no trusted proxy.
+    Nginx,
 }
 
 /// The current signing key and, during a rotation, the previous one.

@@ -33,7 +33,7 @@ mod wait_slots;
 pub use app::accounts::{PasswordPolicy, Rate, RateLimits};
 pub use app::library::Bounds as DegradedBounds;
 pub use axum::Router;
-pub use config::{Config, Secret, Secrets, WeakSecret};
+pub use config::{Config, Delivery, Secret, Secrets, WeakSecret};
 pub use operations::document as openapi;
 pub use router::{router, telemetry_router};
 pub use serve::{ServerConfig, listen, serve};

@@ -109,10 +109,15 @@ fn library() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(library::list))
         .routes(routes!(library::search))
+        .routes(routes!(searches::show))
+        .merge(published().layer(library::any_origin()))
+}
+
+fn published() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
         .routes(routes!(library::show))
         .routes(routes!(library::output))
         .routes(routes!(library::set_file))
-        .routes(routes!(searches::show))
 }
 
 /// The time until a stream begins is limited, but not the stream.

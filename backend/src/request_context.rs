@@ -13,9 +13,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// The header by which a proxy tells how it sends files for the service, as Rack's `Rack::Sendfile` reads it.
-const SENDFILE_TYPE: &str = "x-sendfile-type";
-
 /// Facts about a request. The access log, the reply and the handler use the same value.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestContext {
@@ -27,8 +24,8 @@ pub(crate) struct RequestContext {
     pub(crate) client: Option<IpAddr>,
     /// The client used TLS to reach the service or a trusted proxy before it.
     pub(crate) is_https: bool,
-    /// The trusted proxy before the service sends files of the storage directory itself, when it is told to.
-    pub(crate) proxy_sends_files: bool,
+    /// The request comes from a trusted proxy.
+    pub(crate) is_from_proxy: bool,
 }
 
 impl RequestContext {
@@ -39,10 +36,7 @@ impl RequestContext {
             request_id: request_id(headers),
             language: accepted.and_then(Language::accepted).unwrap_or(config.language),
             is_https: is_https(request.extensions(), headers, config),
-            proxy_sends_files: is_from_proxy(request.extensions(), config)
-                && headers
-                    .get(SENDFILE_TYPE)
-                    .is_some_and(|value| value == "X-Accel-Redirect"),
+            is_from_proxy: is_from_proxy(request.extensions(), config),
             client: peer(request.extensions()).map(|peer| client_address(peer, headers, &config.trusted_proxies)),
         }
     }
@@ -54,7 +48,7 @@ impl RequestContext {
             language,
             client: None,
             is_https: false,
-            proxy_sends_files: false,
+            is_from_proxy: false,
         }
     }
 }

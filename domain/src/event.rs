@@ -1,4 +1,4 @@
-//! Types of events. They are a public contract: streams, lists and webhooks carry them, so a type is never renamed.
+//! Types of events. They are a public contract: streams and lists carry them, so a type is never renamed.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

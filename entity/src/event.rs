@@ -1,5 +1,5 @@
 //! Table `events`: what has happened to the tasks, uploads and videos of an account. One table is the outbox of
-//! everything that tells clients of a change: lists, streams and webhooks read it by position (`log.rs`).
+//! everything that tells clients of a change: lists and streams read it by position (`log.rs`).
 //!
 //! An event is appended in the transaction of its change, so there is exactly one for each. `data` is the subject as it
 //! was then, in the form in which lists of the API show it. Events are kept when their subject is removed, and are
@@ -31,9 +31,9 @@ pub struct Model {
     pub user_id: i64,
     /// The word of an [`EventType`], possibly one of a later version.
     #[sea_orm(column_name = "type")]
-    pub kind: String,
-    pub task_id: Option<i64>,
-    pub video_id: Option<i64>,
+    pub event_type: String,
+    /// The id of the task or video, which may have been removed since.
+    pub subject_id: i64,
     pub data: RawJson,
     pub at: ChronoDateTimeUtc,
 }
@@ -51,6 +51,12 @@ impl Model {
         UserId(self.user_id)
     }
 
+    /// The id of the task, if the event is one of a task.
+    #[must_use]
+    pub fn of_task(&self) -> Option<i64> {
+        self.event_type.starts_with("task.").then_some(self.subject_id)
+    }
+
     /// The time since the event, on the clock of this process.
     #[must_use]
     pub fn age(&self) -> Duration {
@@ -62,9 +68,8 @@ impl Model {
 #[derive(Clone, Debug)]
 pub struct New {
     owner: i64,
-    kind: EventType,
-    task: Option<i64>,
-    video: Option<i64>,
+    event_type: EventType,
+    subject: i64,
     data: RawJson,
 }
 
@@ -73,14 +78,13 @@ impl New {
     ///
     /// # Errors
     /// Any database error; there is no such task.
-    pub async fn of_task(db: &impl ConnectionTrait, kind: EventType, task: TaskId) -> Result<Self, DbErr> {
+    pub async fn of_task(db: &impl ConnectionTrait, event_type: EventType, task: TaskId) -> Result<Self, DbErr> {
         let missing = || DbErr::RecordNotFound(format!("the task {task} of an event"));
         let task = task::summary(db, task).await?.ok_or_else(missing)?;
         Ok(Self {
             owner: task.user_id,
-            kind,
-            task: Some(task.id),
-            video: None,
+            event_type,
+            subject: task.id,
             data: json(&TaskData::of(task))?,
         })
     }
@@ -106,12 +110,11 @@ impl New {
     ///
     /// # Errors
     /// The data cannot be serialized.
-    pub fn of_video(kind: EventType, video: &video::Model) -> Result<Self, DbErr> {
+    pub fn of_video(event_type: EventType, video: &video::Model) -> Result<Self, DbErr> {
         Ok(Self {
             owner: video.user_id,
-            kind,
-            task: None,
-            video: Some(video.id),
+            event_type,
+            subject: video.id,
             data: json(&VideoData::of(video))?,
         })
     }
@@ -134,11 +137,10 @@ pub async fn append(db: &DatabaseTransaction, events: Vec<New>) -> Result<(), Db
     let row = |event: New| ActiveModel {
         id: NotSet,
         user_id: Set(event.owner),
-        kind: Set(event.kind.as_str().to_owned()),
-        task_id: Set(event.task),
-        video_id: Set(event.video),
+        event_type: Set(event.event_type.as_str().to_owned()),
+        subject_id: Set(event.subject),
         data: Set(event.data),
-        // Behind the lock, so that times are in the order of ids.
+        // Behind the lock, so that times are in the order of ids, but for the difference of the clocks of processes.
         at: Set(crate::now()),
     };
     Entity::insert_many(events.into_iter().map(row))
@@ -235,7 +237,7 @@ pub async fn trim(db: &impl ConnectionTrait, age: Duration) -> Result<u64, DbErr
     let Some(before) = crate::now().checked_sub_signed(age) else {
         return Ok(0);
     };
-    // Ids are in the order of times. This walks over the rows to delete; the reverse would walk over all others.
+    // Ids are nearly in the order of times. This walks over the rows to delete; the reverse would walk over all others.
     let kept = Entity::find()
         .select_only()
         .column(Column::Id)

@@ -1,39 +1,40 @@
 //! Table `events` becomes a log: events have an account, a type, a subject and data, and are read by position.
 //!
 //! Nothing reads the earlier rows, which have none of these, so they are deleted. During an upgrade, processes of the
-//! previous version still insert such rows; readers skip them. `attempt` and `kind` stay for these processes and are
-//! dropped by a later version (*contract*).
+//! previous version still insert such rows; readers skip them. These processes also delete the rows of a task by
+//! `task_id`, so the new rows name their subject in a column of their own. `task_id`, `attempt` and `kind` stay for
+//! these processes and are dropped by a later version (*contract*).
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DbBackend;
 
-const UP_POSTGRES: [&str; 6] = [
-    "ALTER TABLE events ADD COLUMN user_id bigint, ADD COLUMN type text, ADD COLUMN video_id bigint, \
+const UP_POSTGRES: [&str; 5] = [
+    "ALTER TABLE events ADD COLUMN user_id bigint, ADD COLUMN type text, ADD COLUMN subject_id bigint, \
      ADD COLUMN data json",
     "ALTER TABLE events ALTER COLUMN task_id DROP NOT NULL, ALTER COLUMN attempt DROP NOT NULL, \
      ALTER COLUMN kind DROP NOT NULL",
     "DELETE FROM events",
     "ALTER TABLE events ADD CONSTRAINT events_data_check CHECK \
-     (user_id IS NULL OR (type IS NOT NULL AND data IS NOT NULL))",
+     (user_id IS NULL OR (type IS NOT NULL AND subject_id IS NOT NULL AND data IS NOT NULL))",
     "CREATE INDEX events_user_id_id_idx ON events (user_id, id)",
-    "DROP INDEX events_task_id_idx",
 ];
 
-const DOWN_POSTGRES: [&str; 4] = [
+const DOWN_POSTGRES: [&str; 3] = [
     "DELETE FROM events",
-    "ALTER TABLE events DROP COLUMN user_id, DROP COLUMN type, DROP COLUMN video_id, DROP COLUMN data",
+    "ALTER TABLE events DROP COLUMN user_id, DROP COLUMN type, DROP COLUMN subject_id, DROP COLUMN data",
     "ALTER TABLE events ALTER COLUMN task_id SET NOT NULL, ALTER COLUMN attempt SET NOT NULL, \
      ALTER COLUMN kind SET NOT NULL",
-    "CREATE INDEX events_task_id_idx ON events (task_id)",
 ];
 
 /// SQLite cannot drop `NOT NULL`, so the table is created again.
-const UP_SQLITE: [&str; 3] = [
+const UP_SQLITE: [&str; 4] = [
     "DROP TABLE events",
-    "CREATE TABLE events (id integer NOT NULL PRIMARY KEY AUTOINCREMENT, user_id bigint, type text, task_id bigint, \
-     video_id bigint, data json_text, at timestamp_with_timezone_text NOT NULL, attempt integer, kind text, \
-     CONSTRAINT events_data_check CHECK (user_id IS NULL OR (type IS NOT NULL AND data IS NOT NULL)))",
+    "CREATE TABLE events (id integer NOT NULL PRIMARY KEY AUTOINCREMENT, user_id bigint, type text, subject_id bigint, \
+     data json_text, at timestamp_with_timezone_text NOT NULL, task_id bigint, attempt integer, kind text, \
+     CONSTRAINT events_data_check CHECK \
+     (user_id IS NULL OR (type IS NOT NULL AND subject_id IS NOT NULL AND data IS NOT NULL)))",
     "CREATE INDEX events_user_id_id_idx ON events (user_id, id)",
+    "CREATE INDEX events_task_id_idx ON events (task_id)",
 ];
 
 const DOWN_SQLITE: [&str; 3] = [

@@ -94,12 +94,12 @@ pub(crate) async fn check_files(app: &TestApp) {
         .unwrap();
     let removed: BTreeSet<_> = events
         .iter()
-        .filter_map(|event| event.task_id)
+        .filter_map(event::Model::of_task)
         .filter(|task| !tasks.contains(task))
         .collect();
     for task in removed {
-        let of_task = events.iter().filter(|event| event.task_id == Some(task));
-        let types: Vec<_> = of_task.map(|event| event.kind.as_str()).collect();
+        let of_task = events.iter().filter(|event| event.of_task() == Some(task));
+        let types: Vec<_> = of_task.map(|event| event.event_type.as_str()).collect();
         assert!(
             matches!(
                 types.as_slice(),

@@ -1,6 +1,7 @@
 //! Files that nginx sends by itself: the same replies as from the backend.
 
-use crate::nginx::Nginx;
+use crate::nginx::{MAX_DOWNLOADS, Nginx};
+use backend::Delivery;
 use reqwest::Method;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ const ORIGIN: &str = "https://studio.example.com";
 async fn app() -> TestApp {
     let config = |config: &mut backend::Config| {
         config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        config.delivery = Delivery::Nginx;
         config.cors_origins = vec![ORIGIN.to_owned()];
     };
     TestApp::with(Options {
@@ -79,14 +81,22 @@ async fn nginx_sends_media_with_the_replies_of_the_backend() {
     let (caller, [media, playlist, image]) = files(&app).await;
     let mut behind = caller.clone();
     behind.url.clone_from(&nginx.url);
-    let etag = caller.get(&media).await.header("etag").to_owned();
-    let modified = caller.get(&media).await.header("last-modified").to_owned();
+    let known = caller.get(&media).await;
+    let (etag, modified) = (
+        known.header("etag").to_owned(),
+        known.header("last-modified").to_owned(),
+    );
     let requests: &[&[(&str, &str)]] = &[
         &[],
         &[("range", "bytes=2-4")],
         &[("range", "bytes=-3")],
         &[("range", "bytes=4-")],
         &[("range", "bytes=10-")],
+        &[("range", "bytes=0-1,5-6")],
+        &[("range", "bytes=5-4")],
+        &[("range", "bytes=a-b")],
+        &[("range", "bytes=2-99999999999999999999999999999999999999999")],
+        &[("range", "items=0-1")],
         &[("if-none-match", &etag)],
         &[("if-none-match", "\"other\"")],
         &[("if-modified-since", &modified)],
@@ -108,7 +118,9 @@ async fn nginx_sends_media_with_the_replies_of_the_backend() {
                         .iter()
                         .fold(request, |request, (name, value)| request.header(*name, *value))
                 };
-                let (direct, proxied) = (reply(request(&caller)).await, reply(request(&behind)).await);
+                // With this header, the backend sends the file by itself.
+                let direct = request(&caller).header("x-accel-failed", "1");
+                let (direct, proxied) = (reply(direct).await, reply(request(&behind)).await);
                 assert_eq!(direct, proxied, "{method} {path} {headers:?}");
             }
         }
@@ -117,13 +129,11 @@ async fn nginx_sends_media_with_the_replies_of_the_backend() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_backend_leaves_media_to_a_trusted_proxy_that_can_send_it() {
+async fn the_backend_leaves_media_to_a_trusted_proxy_and_to_no_one_else() {
     let app = app().await;
     let (caller, [media, playlist, image]) = files(&app).await;
     let ask = async |path: &str, extra: &[(&'static str, &str)]| {
-        let request = caller
-            .request(Method::GET, path)
-            .header("x-sendfile-type", "X-Accel-Redirect");
+        let request = caller.request(Method::GET, path);
         let request = extra
             .iter()
             .fold(request, |request, (name, value)| request.header(*name, *value));
@@ -140,33 +150,72 @@ async fn the_backend_leaves_media_to_a_trusted_proxy_that_can_send_it() {
             assert!(app.storage.local_root().unwrap().join(file).is_file(), "{sent}");
         }
     }
-    // Text is compressed, and refusals have a body.
+    // Text is compressed, refusals have a body, and nginx has other rules for these ranges.
     assert_eq!(ask(&playlist, &[]).await, None);
-    assert_eq!(ask(&media, &[("range", "bytes=10-")]).await, None);
+    for range in ["bytes=10-", "bytes=0-1,3-4", "bytes=5-4", "bytes=a-b"] {
+        assert_eq!(ask(&media, &[("range", range)]).await, None, "{range}");
+    }
     assert_eq!(ask(&media, &[("if-match", "\"other\"")]).await, None);
-    // Not from anyone.
+    // Neither for a client that says that it is nginx, nor for a server with the default setting.
     let other = crate::library::second_api(&app, tests::SECRET).await;
     let direct = caller.request(Method::GET, &format!("{other}{media}"));
-    let response = direct
+    let direct = direct
         .header("x-sendfile-type", "X-Accel-Redirect")
-        .send()
-        .await
-        .unwrap();
+        .header("x-forwarded-for", "127.0.0.1");
+    let response = direct.send().await.unwrap();
     assert_eq!(response.headers().get("x-accel-redirect"), None);
     assert_eq!(response.bytes().await.unwrap(), MEDIA);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_removed_while_it_is_asked_for_is_not_found() {
+async fn files_that_nginx_cannot_open_are_sent_by_the_backend_and_absent_ones_are_not_found() {
     let app = app().await;
-    let nginx = Nginx::in_front_of(&app.url, app.directory.path());
+    // No storage directory is there, so nginx finds no file.
+    let home = app.directory.path().join("nginx-home");
+    std::fs::create_dir_all(home.join("objects")).unwrap();
+    let nginx = Nginx::in_front_of(&app.url, &home);
     nginx.ready().await;
-    let (mut caller, [_, _, image]) = files(&app).await;
+    let (mut caller, [media, _, image]) = files(&app).await;
     caller.url.clone_from(&nginx.url);
+    assert_eq!(caller.download(&format!("{}{media}", nginx.url)).await, MEDIA);
+    let part = caller.request(Method::GET, &media).header("range", "bytes=2-4");
+    let part = part.send().await.unwrap();
+    assert_eq!(part.headers().get_all("cache-control").iter().count(), 1);
+    assert_eq!(
+        (part.status().as_u16(), part.bytes().await.unwrap()),
+        (206, "234".into())
+    );
     for file in app.stored_files() {
         std::fs::remove_file(file).unwrap();
     }
     let reply = caller.get(&image).await;
-    let expected = ["file_not_found", "image_not_found"];
-    assert!(reply.status == 404 && expected.contains(&reply.code()), "{reply:?}");
+    assert_eq!((reply.status, reply.code()), (404, "image_not_found"), "{reply:?}");
+    assert_eq!(reply.header("cache-control"), "no-store");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_receives_too_many_files_gets_429_and_its_other_requests_are_answered() {
+    let app = app().await;
+    let (mut caller, _) = files(&app).await;
+    // Larger than all buffers between nginx and a client that does not read.
+    let id = caller.upload("large.mp4", MP4.to_vec(), &[]).await.body["id"]
+        .as_i64()
+        .unwrap();
+    let large: &'static [u8] = vec![7; 40 << 20].leak();
+    app.finish(id, &[("video.mp4", "mp4", "video/mp4", large)]).await;
+    let url = caller.get(&format!("/api/tasks/{id}")).await.body["download"][0].clone();
+    let path = url.as_str().unwrap().strip_prefix(&app.url).unwrap();
+    let nginx = Nginx::in_front_of(&app.url, app.directory.path());
+    nginx.ready().await;
+    caller.url.clone_from(&nginx.url);
+    let mut held = Vec::new();
+    for _ in 0..MAX_DOWNLOADS {
+        let response = caller.request(Method::GET, path).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        held.push(response);
+    }
+    let refused = caller.get(path).await;
+    assert_eq!((refused.status, refused.code()), (429, "rate_limited"));
+    assert_eq!(caller.get("/api/tasks").await.status, 200);
+    drop(held);
 }

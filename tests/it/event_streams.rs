@@ -5,6 +5,8 @@ use crate::nginx::Nginx;
 use crate::redis_server::RedisServer;
 use entity::event;
 use serde_json::Value;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tests::event_stream::EventStream;
 use tests::server::Server;
@@ -45,10 +47,12 @@ fn at(caller: &Caller, url: &str) -> Caller {
 async fn a_client_that_moves_between_killed_backends_gets_each_event_once() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
+    // Until the last round has ended: each round needs new events.
+    let is_running = Arc::new(AtomicBool::new(true));
     let writer = tokio::spawn({
-        let caller = caller.clone();
+        let (caller, is_running) = (caller.clone(), is_running.clone());
         async move {
-            for _ in 0..40 {
+            while is_running.load(Ordering::Relaxed) {
                 upload(&caller).await;
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -69,9 +73,10 @@ async fn a_client_that_moves_between_killed_backends_gets_each_event_once() {
         last_id.clone_from(&stream.last_id);
         let _ = server.ended().await;
     }
+    is_running.store(false, Ordering::Relaxed);
     writer.await.unwrap();
     let expected = all(&caller).await;
-    assert_eq!(expected.len(), 80);
+    assert!(expected.len() >= 45, "{}", expected.len());
     let mut stream = EventStream::resume(&caller, &last_id).await;
     while seen.len() < expected.len() {
         seen.push(stream.event().await);
@@ -232,10 +237,8 @@ async fn an_event_source_goes_on_by_itself_when_a_killed_server_is_started_again
     let Some(tools) = tools() else { return };
     let mut app = TestApp::idle().await;
     let caller = app.caller().await;
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     app.environment
-        .push(("RUSHES_LISTEN", listener.local_addr().unwrap().to_string()));
-    drop(listener);
+        .push(("RUSHES_LISTEN", tests::port::free_address().to_string()));
     let mut server = backend(&app, "first").await;
     upload(&caller).await;
     let module = tools.join("node_modules/eventsource/dist/index.js");

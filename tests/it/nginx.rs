@@ -21,6 +21,9 @@ pub(crate) struct Nginx {
     command: Box<dyn Fn() -> Command + Send + Sync>,
 }
 
+/// The number of files that one address can receive at the same time.
+pub(crate) const MAX_DOWNLOADS: usize = 10;
+
 impl Nginx {
     /// Starts nginx with the template of the product in front of one backend.
     pub(crate) fn in_front_of(upstream: &str, directory: &Path) -> Self {
@@ -31,7 +34,7 @@ impl Nginx {
     /// keeps files in one.
     pub(crate) fn in_front_of_all(upstreams: &[&str], directory: &Path) -> Self {
         let files = directory.join("objects");
-        let files = if files.is_dir() { files.to_str().unwrap() } else { "off" };
+        let files = files.to_str().unwrap();
         let (listen, grpc) = (free_address().to_string(), free_address().to_string());
         let tmp = directory.join("nginx");
         std::fs::create_dir_all(&tmp).unwrap();
@@ -54,7 +57,7 @@ impl Nginx {
             ("NGINX_TMP", tmp.to_str().unwrap()),
             ("NGINX_MAX_UPLOAD", "110m"),
             ("NGINX_FILES", files),
-            ("NGINX_MAX_DOWNLOADS", "40"),
+            ("NGINX_MAX_DOWNLOADS", &MAX_DOWNLOADS.to_string()),
             ("NGINX_LANGUAGE", "es"),
         ] {
             text = text.replace(&format!("${{{name}}}"), value);

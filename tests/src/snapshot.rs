@@ -52,7 +52,7 @@ impl TestApp {
         for (name, kind, media_type, bytes) in files {
             let key = Key::output(TaskId(task), claimed.attempt, &FileName::parse(name).unwrap());
             let stream = futures::stream::iter([Ok::<_, Infallible>(bytes::Bytes::from_static(bytes))]);
-            let stored = self.storage.put_stream(&key, stream, None, 1 << 20).await.unwrap();
+            let stored = self.storage.put_stream(&key, stream, None, 64 << 20).await.unwrap();
             outputs.push(output::New {
                 name: (*name).to_owned(),
                 kind,
@@ -79,7 +79,7 @@ impl TestApp {
             let stream = futures::stream::iter([Ok::<_, Infallible>(bytes::Bytes::from_static(content))]);
             bytes += self
                 .storage
-                .put_stream(&key, stream, None, 1 << 20)
+                .put_stream(&key, stream, None, 64 << 20)
                 .await
                 .unwrap()
                 .bytes;
@@ -117,9 +117,10 @@ impl TestApp {
 
 /// The types of the events of a task, in order.
 pub async fn event_types(db: &DatabaseConnection, task: i64) -> Vec<String> {
-    let events = event::Entity::find().filter(event::Column::TaskId.eq(task));
+    let events = event::Entity::find().filter(event::Column::SubjectId.eq(task));
     let events = events.order_by_asc(event::Column::Id).all(db).await.unwrap();
-    events.into_iter().map(|event| event.kind).collect()
+    let of_task = events.into_iter().filter(|event| event.of_task().is_some());
+    of_task.map(|event| event.event_type).collect()
 }
 
 fn tables(db: &DatabaseConnection) -> &'static str {

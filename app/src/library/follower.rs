@@ -289,7 +289,7 @@ impl Library {
         });
     }
 
-    fn set_stuck(&self, is_stuck: bool) {
+    pub(super) fn set_stuck(&self, is_stuck: bool) {
         self.0.state.send_if_modified(|state| {
             let is_changed = state.is_stuck != is_stuck;
             state.is_stuck = is_stuck;

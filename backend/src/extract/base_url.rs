@@ -43,7 +43,8 @@ impl BaseUrl {
 /// Returns `true` if a URL has only a scheme and an authority without user information.
 fn is_origin(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| {
-        url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty()
+        let is_plain = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        is_plain && url.username().is_empty() && url.password().is_none()
     }) && !text.ends_with('/')
 }
 
@@ -55,6 +56,7 @@ mod tests {
     fn only_a_plain_authority_becomes_an_origin() {
         for (text, is) in [
             ("http://localhost:8000", true),
+            ("http://:password@localhost", false),
             ("https://[::1]:80", true),
             ("http://a.example", true),
             ("http://a/../b", false),

@@ -9,6 +9,7 @@ use crate::access_log::Frameable;
 use crate::error::Error;
 use crate::extract::{BaseUrl, read_path};
 use crate::request_context::RequestContext;
+use crate::routes::library::freshness_headers;
 use app::library::{Details, Output, Video, embed_url, public_url};
 use axum::Extension;
 use axum::extract::State;
@@ -21,9 +22,13 @@ use base64::engine::general_purpose::STANDARD;
 use domain::{Code, Language};
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 /// The owner may change or withdraw the video at any time.
 const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=60");
+
+/// Time after which a browser may ask again.
+const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(2);
 
 const STYLE: &str = "html,body{margin:0;height:100%;background:#000;color:#eee;font:1rem/1.5 system-ui}\
     video,audio{display:block;width:100%;height:100%}p{padding:1rem;text-align:center}a{color:inherit}";
@@ -63,49 +68,54 @@ pub(crate) async fn page(
 ) -> Response {
     let found = async {
         let id: String = read_path(&mut request, Code::VideoNotFound).await?;
-        let (video, _) = state.app.library.video_of_link(&id).await?;
+        let (video, freshness) = state.app.library.video_of_link(&id).await?;
         let details = Details::of(&video);
         let player = player(&video, &details, context.language).ok_or(Code::VideoNotFound)?;
-        let body = head(&video, &details, &base) + &player;
-        Ok::<_, Error>((StatusCode::OK, video.title, body))
+        let mut headers = freshness_headers(freshness);
+        headers.insert(CACHE_CONTROL, CACHE);
+        Ok::<_, Error>((headers, video.title.clone(), head(&video, &details, &base) + &player))
     };
     let [absent, unavailable, _] = words(context.language);
-    let (status, title, body) = match found.await {
-        Ok(found) => found,
-        Err(Error(app::Error::Client(refusal))) if refusal.code == Code::VideoNotFound => {
-            (StatusCode::NOT_FOUND, absent.to_owned(), message(absent))
-        }
+    match found.await {
+        Ok((headers, title, body)) => reply(StatusCode::OK, headers, &context, &title, &body),
+        Err(Error(app::Error::Client(refusal))) if refusal.code == Code::VideoNotFound => reply(
+            StatusCode::NOT_FOUND,
+            HeaderMap::new(),
+            &context,
+            absent,
+            &message(absent),
+        ),
         Err(error) => {
-            tracing::warn!(?error, "a player page could not be built");
-            (
-                StatusCode::SERVICE_UNAVAILABLE,
-                unavailable.to_owned(),
-                message(unavailable),
-            )
+            let mut headers = HeaderMap::new();
+            match &error.0 {
+                app::Error::Client(refusal) => {
+                    let wait = refusal.retry_after.unwrap_or(RETRY_AFTER_DEFAULT);
+                    headers.insert(RETRY_AFTER, wait.as_secs().max(1).into());
+                }
+                app::Error::Internal(error) => tracing::error!(?error, "a player page could not be built"),
+            }
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            reply(status, headers, &context, unavailable, &message(unavailable))
         }
-    };
-    reply(status, &context, &title, &body)
+    }
 }
 
-fn reply(status: StatusCode, context: &RequestContext, title: &str, body: &str) -> Response {
+/// A page, which is not cached unless `headers` say so.
+fn reply(status: StatusCode, headers: HeaderMap, context: &RequestContext, title: &str, body: &str) -> Response {
     let tag = context.language.tag();
     let page = format!(
         "<!doctype html>\n<html lang=\"{tag}\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>{}</title>\n<style>{STYLE}</style>\n{body}</html>\n",
         escaped(title)
     );
-    let mut headers = HeaderMap::from_iter([
+    let common = [
         (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (CONTENT_SECURITY_POLICY, POLICY.clone()),
         (CONTENT_LANGUAGE, HeaderValue::from_static(tag)),
         (VARY, HeaderValue::from_static("accept-language")),
-        (CACHE_CONTROL, CACHE),
-    ]);
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
-    }
-    (status, headers, Extension(Frameable), page).into_response()
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (status, common, headers, Extension(Frameable), page).into_response()
 }
 
 fn message(text: &str) -> String {

@@ -6,7 +6,7 @@ mod query;
 mod view;
 
 pub(crate) use files::*;
-pub(crate) use view::{DEGRADED_HEADER, corrected_view, freshness_view, hit_view};
+pub(crate) use view::{DEGRADED_HEADER, corrected_view, freshness_headers, freshness_view, hit_view};
 
 use crate::AppState;
 use crate::error::Error;

@@ -140,7 +140,6 @@ async fn a_file_that_is_no_database_is_deleted() {
     }
 }
 
-/// A torn file: pages in the middle are lost. It is recognized at the first query that reads them, never answered from.
 /// Overwrites the file, but for its first page with the schema and the version.
 fn overwrite(directory: &Path) {
     let path = directory.join("catalog-1.db");
@@ -151,6 +150,7 @@ fn overwrite(directory: &Path) {
     file.write_all(&bytes).unwrap();
 }
 
+/// A torn file: pages in the middle are lost. It is recognized at the first query that reads them, never answered from.
 #[tokio::test]
 async fn a_damaged_page_leads_to_a_new_fill() {
     let (directory, catalog) = filled(&videos(3_000)).await;

@@ -140,9 +140,10 @@ pub(crate) async fn succeed(db: &DatabaseConnection, claim: Claim, outputs: Vec<
 
 /// The types of the events of a task, in order.
 pub(crate) async fn event_types(db: &DatabaseConnection, task: i64) -> Vec<String> {
-    let events = event::Entity::find().filter(event::Column::TaskId.eq(task));
+    let events = event::Entity::find().filter(event::Column::SubjectId.eq(task));
     let events = events.order_by_asc(event::Column::Id).all(db).await.unwrap();
-    events.into_iter().map(|event| event.kind).collect()
+    let of_task = events.into_iter().filter(|event| event.of_task().is_some());
+    of_task.map(|event| event.event_type).collect()
 }
 
 pub(crate) fn made(outputs: Vec<output::New>) -> task::AttemptResult {

@@ -5,7 +5,7 @@ use super::role::Role;
 use super::secret;
 use super::uploads;
 use super::workers::{threads, workers};
-use backend::{Config, DegradedBounds, PasswordPolicy, Secrets};
+use backend::{Config, DegradedBounds, Delivery, PasswordPolicy, Secrets};
 use domain::{Cidr, Language, Limits};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -57,6 +57,11 @@ pub(super) fn config(env: &Environment<'_>, role: Role, data_dir: &Path, limits:
             .text("RUSHES_CATALOG_DIR")?
             .map_or_else(|| data_dir.join("catalog"), PathBuf::from),
         degraded: degraded(env)?,
+        delivery: env.one_of(
+            "RUSHES_DELIVERY",
+            &[("backend", Delivery::Backend), ("nginx", Delivery::Nginx)],
+            Delivery::Backend,
+        )?,
         hsts: hsts(env)?,
         ..default
     })

@@ -29,7 +29,17 @@ pub(super) async fn run(env: &Env, shutdown: &CancellationToken) {
             Some(Err(error)) => tracing::warn!(%error, "failed to complete the tables of the library; retrying later"),
             None => {}
         }
+        shutdown.run_until_cancelled(trim_logs(env)).await;
         shutdown.run_until_cancelled(sleep(INTERVAL)).await;
+    }
+}
+
+/// Deletes the old rows of both logs, each whether or not the other one can be trimmed.
+async fn trim_logs(env: &Env) {
+    let changes = with_timeout(BACKGROUND_TIMEOUT, library_change::trim(&env.db, LOG_AGE)).await;
+    let events = with_timeout(BACKGROUND_TIMEOUT, event::trim(&env.db, EVENT_AGE)).await;
+    for error in [changes.map(drop).err(), events.map(drop).err()].into_iter().flatten() {
+        tracing::warn!(%error, "failed to delete old rows of a log; retrying later");
     }
 }
 
@@ -40,7 +50,5 @@ async fn complete(env: &Env, checked: i64) -> Result<i64, DbErr> {
     if created > 0 {
         tracing::info!(created, "created the videos of older sources");
     }
-    with_timeout(BACKGROUND_TIMEOUT, library_change::trim(&env.db, LOG_AGE)).await?;
-    with_timeout(BACKGROUND_TIMEOUT, event::trim(&env.db, EVENT_AGE)).await?;
     Ok(last)
 }

@@ -15,7 +15,7 @@ const PROGRESS: &str = "task.progress";
 pub(super) fn view(event: event::Model) -> EventView {
     EventView {
         id: event.id,
-        kind: event.kind,
+        kind: event.event_type,
         timestamp: event.at,
         data: EventJson(event.data.into_text()),
     }

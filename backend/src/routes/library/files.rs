@@ -1,6 +1,6 @@
 //! The files of a published video, at addresses that need no token.
 
-use super::view::freshness_headers;
+use super::view::{DEGRADED_HEADER, freshness_headers};
 use crate::AppState;
 use crate::error::Error;
 use crate::extract::read_path;
@@ -8,16 +8,34 @@ use crate::openapi::{Binary, problems};
 use crate::routes::video::{FileResponse, Validators, media_type};
 use app::library::{Details, Freshness, Output, public_url};
 use axum::extract::State;
-use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::{self, CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::DateTime;
 use domain::Code;
 use storage::{FileName, Key, Target};
+use tower_http::cors::{Any, CorsLayer};
 
 /// The owner may show another task or make the video private at any time, so shared caches keep a file for a minute.
 const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=60");
+
+/// CORS for published videos: scripts of any site may read what everyone may. Players read playlists and segments.
+pub(crate) fn any_origin() -> CorsLayer {
+    CorsLayer::new().allow_origin(Any).expose_headers([
+        HeaderName::from_static("x-request-id"),
+        header::ACCEPT_RANGES,
+        header::CONTENT_LENGTH,
+        header::CONTENT_RANGE,
+        header::DATE,
+        header::ETAG,
+        header::LAST_MODIFIED,
+        header::RETRY_AFTER,
+        header::AGE,
+        header::CACHE_STATUS,
+        DEGRADED_HEADER,
+    ])
+}
 
 /// An output of a published video.
 pub(crate) struct PublicOutput {
@@ -50,8 +68,6 @@ impl PublicOutput {
     fn headers(&self, media_type: &str) -> HeaderMap {
         let media_type = HeaderValue::from_str(media_type);
         let mut headers = freshness_headers(self.freshness);
-        // A script of any site may read what everyone may: players fetch playlists and segments.
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         headers.insert(CACHE_CONTROL, CACHE);
         headers.insert(
             CONTENT_TYPE,

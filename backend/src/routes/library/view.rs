@@ -53,7 +53,7 @@ pub(crate) fn freshness_view(freshness: Freshness) -> FreshnessView {
 }
 
 /// The headers of a reply while the database is away; none otherwise. `Age` is that of RFC 9111 §5.1.
-pub(super) fn freshness_headers(freshness: Freshness) -> HeaderMap {
+pub(crate) fn freshness_headers(freshness: Freshness) -> HeaderMap {
     if !freshness.is_degraded {
         return HeaderMap::new();
     }

@@ -1,17 +1,21 @@
 //! Replies with a stored file or a range of its bytes (RFC 9110 §14), after the preconditions of the request.
 //!
-//! *Delivery.* Behind nginx on the same storage directory, the reply has no body but the path of the file in
-//! `X-Accel-Redirect`, and nginx sends the file or the range with `sendfile(2)`: no byte of it passes through this
-//! process. All checks are made here before. Text is sent from here in any case, because it is compressed.
+//! *Delivery.* Behind an nginx that reads the same storage directory ([`Delivery::Nginx`]), the reply has no body but
+//! the path of the file in `X-Accel-Redirect`, and nginx sends the file or the range with `sendfile(2)`: no byte of it
+//! passes through this process. All checks are made here before. If nginx cannot open the file, it asks again, with a
+//! header that says so. Text is sent from here in any case, because it is compressed, and so are replies to requests
+//! that nginx would understand in another way.
 
 use super::conditions::{Precondition, Validators};
 use super::range::{self, RequestedRange};
 use crate::AppState;
+use crate::config::Delivery;
 use crate::error::{Error, Refusal, reply};
 use crate::request_context::RequestContext;
 use axum::body::Body;
 use axum::http::header::{
-    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MATCH,
+    IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -25,6 +29,22 @@ use storage::Key;
 const INTERNAL_PATH: &str = "/.files/";
 
 const ACCEL_REDIRECT: HeaderName = HeaderName::from_static("x-accel-redirect");
+
+/// The header of a request that nginx repeats because it could not open the file.
+const ACCEL_FAILED: HeaderName = HeaderName::from_static("x-accel-failed");
+
+/// Headers that nginx would also add to the reply of the backend after it could not open the file. So they have other
+/// names, and nginx gives them back.
+const SENT: [(HeaderName, HeaderName); 2] = [
+    (CACHE_CONTROL, HeaderName::from_static("x-accel-cache-control")),
+    (
+        CONTENT_DISPOSITION,
+        HeaderName::from_static("x-accel-content-disposition"),
+    ),
+];
+
+/// Maximum length of a `Range` that nginx reads. It refuses larger numbers than those of any file.
+const RANGE_BYTES: usize = 40;
 
 /// A stored file and the headers of its reply.
 pub(crate) struct FileResponse {
@@ -43,8 +63,8 @@ pub(crate) struct FileResponse {
 impl FileResponse {
     /// Builds the reply to a request.
     pub(crate) async fn send(mut self, state: &AppState, request: &Parts) -> Result<Response, Error> {
-        let (bytes, is_for_proxy) = (self.bytes, self.is_for_proxy(state, request));
-        let request = &request.headers;
+        let bytes = self.bytes;
+        let (parts, request) = (request, &request.headers);
         self.headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         let modified = httpdate::fmt_http_date(self.validators.modified);
         for (name, value) in [(ETAG, &self.validators.etag), (LAST_MODIFIED, &modified)] {
@@ -60,7 +80,9 @@ impl FileResponse {
                 return Err(Refusal::new(Code::PreconditionFailed).detail(current).into());
             }
         }
-        let (status, span) = match range::requested(request, &self.validators, bytes) {
+        let requested = range::requested(request, &self.validators, bytes);
+        let is_for_nginx = self.is_for_nginx(state, parts, &requested);
+        let (status, span) = match requested {
             RequestedRange::Whole => (StatusCode::OK, 0..bytes),
             RequestedRange::Part(span) => {
                 let range = format!("bytes {}-{}/{bytes}", span.start, span.end.saturating_sub(1));
@@ -74,11 +96,16 @@ impl FileResponse {
                 return Ok(([(CONTENT_RANGE, format!("bytes */{bytes}"))], reply(refusal)).into_response());
             }
         };
-        if is_for_proxy && let Ok(path) = HeaderValue::try_from(format!("{INTERNAL_PATH}{}", self.key)) {
+        if is_for_nginx && let Ok(path) = HeaderValue::try_from(format!("{INTERNAL_PATH}{}", self.key)) {
             // nginx reads the range, and says that it does.
             self.headers.remove(CONTENT_RANGE);
             self.headers.remove(ACCEPT_RANGES);
             self.headers.insert(ACCEL_REDIRECT, path);
+            for (name, sent) in SENT {
+                if let Some(value) = self.headers.remove(name) {
+                    self.headers.insert(sent, value);
+                }
+            }
             return Ok(self.headers.into_response());
         }
         let length = [(CONTENT_LENGTH, HeaderValue::from(span.end - span.start))];
@@ -91,19 +118,33 @@ impl FileResponse {
         Ok((status, self.headers, length, Body::from_stream(stream)).into_response())
     }
 
-    /// Returns `true` if the proxy sends the file. It would evaluate `If-Match` and `If-Unmodified-Since` again, with
-    /// its own validators.
-    fn is_for_proxy(&self, state: &AppState, request: &Parts) -> bool {
+    /// Returns `true` if nginx sends the file. It would evaluate `If-Match` and `If-Unmodified-Since` again, with its
+    /// own validators, and it has other rules for several ranges and for malformed ones.
+    fn is_for_nginx(&self, state: &AppState, request: &Parts, requested: &RequestedRange) -> bool {
         let context = request.extensions.get::<RequestContext>();
+        let is_possible = state.config.delivery == Delivery::Nginx
+            && context.is_some_and(|context| context.is_from_proxy)
+            && state.app.storage.local_root().is_some();
         let kind = self.headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-        context.is_some_and(|context| context.proxy_sends_files)
-            && state.app.storage.local_root().is_some()
-            && [&b"video/"[..], b"audio/", b"image/"]
-                .iter()
-                .any(|media| kind.starts_with(media))
-            && ![IF_MATCH, IF_UNMODIFIED_SINCE]
-                .iter()
-                .any(|name| request.headers.contains_key(name))
+        let is_media = [&b"video/"[..], b"audio/", b"image/"]
+            .iter()
+            .any(|media| kind.starts_with(media));
+        let headers = &request.headers;
+        let is_same_range = match headers.get(RANGE) {
+            None => true,
+            Some(range) => matches!(requested, RequestedRange::Part(_)) && range.len() <= RANGE_BYTES,
+        };
+        let is_evaluated = [IF_MATCH, IF_UNMODIFIED_SINCE]
+            .iter()
+            .any(|name| headers.contains_key(name));
+        if !is_possible || !is_media || !is_same_range || is_evaluated {
+            return false;
+        }
+        if headers.contains_key(ACCEL_FAILED) {
+            tracing::warn!(key = %self.key, "nginx could not open a file; see NGINX_FILES");
+            return false;
+        }
+        true
     }
 }
 

@@ -89,19 +89,18 @@ impl New {
         })
     }
 
-    /// An event of an upload as it is in this transaction.
+    /// An event of an upload that a worker fetches, as it is in this transaction. Its subject is the fetch.
     ///
     /// # Errors
-    /// Any database error; there is no such upload.
-    pub async fn of_upload(db: &impl ConnectionTrait, kind: EventType, id: &str) -> Result<Self, DbErr> {
-        let missing = || DbErr::RecordNotFound(format!("the upload {id} of an event"));
+    /// Any database error; there is no such upload, or it is not fetched.
+    pub async fn of_fetch(db: &impl ConnectionTrait, event_type: EventType, id: &str) -> Result<Self, DbErr> {
+        let missing = || DbErr::RecordNotFound(format!("the fetched upload {id} of an event"));
         let upload = upload::Entity::find_by_id(id).one(db).await?.ok_or_else(missing)?;
-        let fetch = fetch::of_upload(db, id).await?;
+        let fetch = fetch::of_upload(db, id).await?.ok_or_else(missing)?;
         Ok(Self {
             owner: upload.user_id,
-            kind,
-            task: None,
-            video: None,
+            event_type,
+            subject: fetch.id,
             data: json(&UploadData::of(upload, fetch))?,
         })
     }

@@ -25,7 +25,9 @@ const NO_HEADERS: &str = "[]";
 #[sea_orm(table_name = "fetches")]
 #[allow(missing_docs, reason = "explained by their names")]
 pub struct Model {
-    #[sea_orm(primary_key, auto_increment = false)]
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    #[sea_orm(unique)]
     pub upload_id: String,
     /// May contain secrets, such as a signature. Like the headers, it is emptied when the fetch has ended.
     pub url: String,
@@ -133,7 +135,7 @@ pub async fn create(db: &DatabaseTransaction, upload: &str, new: &New) -> Result
 /// # Errors
 /// Any database error.
 pub async fn of_upload(db: &impl ConnectionTrait, upload: &str) -> Result<Option<Model>, DbErr> {
-    Entity::find_by_id(upload).one(db).await
+    Entity::find().filter(Column::UploadId.eq(upload)).one(db).await
 }
 
 /// Uploads with a fetch that is due and which no process holds, at most `limit`, those that wait longest first, with
@@ -175,8 +177,8 @@ pub async fn due(db: &DatabaseConnection, limit: u64, max_running: u32) -> Resul
 /// Any database error.
 pub async fn remaining(db: &DatabaseConnection, upload: &str) -> Result<Duration, DbErr> {
     let left = Expr::col(Column::DeadlineMs).sub(crate::now_ms(db));
-    let row = Entity::find_by_id(upload).select_only().column_as(left, "left");
-    let left: Option<i64> = row.into_tuple().one(db).await?;
+    let rows = Entity::find().filter(Column::UploadId.eq(upload));
+    let left: Option<i64> = rows.select_only().column_as(left, "left").into_tuple().one(db).await?;
     Ok(Duration::from_millis(
         left.and_then(|ms| u64::try_from(ms).ok()).unwrap_or_default(),
     ))

@@ -58,7 +58,7 @@ impl TaskData {
     }
 }
 
-/// An upload.
+/// An upload that a worker fetches.
 #[derive(Serialize)]
 pub(super) struct UploadData {
     upload_id: String,
@@ -78,20 +78,19 @@ struct UploadError {
 }
 
 impl UploadData {
-    pub(super) fn of(upload: upload::Model, fetch: Option<fetch::Model>) -> Self {
-        let error = |fetch: fetch::Model| {
-            let detail = fetch.error_detail;
-            fetch.error_code.map(|code| UploadError { code, detail })
-        };
+    pub(super) fn of(upload: upload::Model, fetch: fetch::Model) -> Self {
         Self {
-            status: upload.status(fetch.as_ref()),
+            status: upload.status(Some(&fetch)),
             expires_at: upload.expires_at().into(),
             upload_id: upload.id,
             file_name: upload.file_name,
             received_bytes: upload.received_bytes,
             length_bytes: upload.length_bytes,
             task_id: upload.task_id,
-            error: fetch.and_then(error),
+            error: fetch.error_code.map(|code| UploadError {
+                code,
+                detail: fetch.error_detail,
+            }),
         }
     }
 }

@@ -348,7 +348,7 @@ async fn fail(session: &Session, refused: &Refusal) -> Result<(), Error> {
     let detail = refused.detail.as_deref().unwrap_or_default();
     let failed = entity::write(&app.db, async |db| {
         if lease.fail_fetch(db, refused.code.as_str(), detail).await? {
-            let failed = Event::of_upload(db, EventType::UploadFailed, &session.row.id).await?;
+            let failed = Event::of_fetch(db, EventType::UploadFailed, &session.row.id).await?;
             event::append(db, vec![failed]).await?;
         }
         Ok::<_, Error>(())

@@ -18,6 +18,7 @@
 //! Rejected: a queue without bounds, and one decoder per output, which multiplies the most expensive step.
 
 pub(crate) mod channel;
+mod copied_packets;
 pub(crate) mod frame_sampler;
 pub(crate) mod stream_needs;
 
@@ -27,6 +28,7 @@ use crate::engine::decode::timeline::{Part, Role};
 use crate::engine::demux::copy_source::TrackKind;
 use crate::engine::error;
 use crate::engine::fanout::channel::{MediaItem, MediaReceiver, MediaSender};
+use crate::engine::fanout::copied_packets::CopiedPackets;
 use crate::engine::fanout::stream_needs::{DecodedNeeds, stream_needs};
 use crate::engine::ffi::{frame, packet};
 use crate::engine::progress::OutputProgress;
@@ -110,6 +112,7 @@ impl OutputQueue {
 /// Distributes what the reader delivers to all outputs.
 pub(crate) struct FanOut {
     outputs: Vec<OutputQueue>,
+    copied_packets: CopiedPackets,
     /// The stage that reads and decodes.
     reader_stage: Stage,
     /// Set when an output has failed: the others need not go on.
@@ -122,14 +125,10 @@ pub(crate) struct FanOut {
 }
 
 impl FanOut {
-    pub(crate) const fn new(
-        outputs: Vec<OutputQueue>,
-        reader_stage: Stage,
-        halt: Cancel,
-        cascade_plan: CascadePlan,
-    ) -> Self {
+    pub(crate) fn new(outputs: Vec<OutputQueue>, reader_stage: Stage, halt: Cancel, cascade_plan: CascadePlan) -> Self {
         Self {
             outputs,
+            copied_packets: CopiedPackets::default(),
             reader_stage,
             halt,
             cascade_plan,
@@ -280,13 +279,19 @@ impl Sink for FanOut {
         if self.is_bumper() {
             return Ok(());
         }
+        let failure = |error| error::engine_failure("packet", error);
+        let mut is_copied = false;
         for output in self.outputs.iter_mut().filter(|output| output.copies.contains(&kind)) {
-            let packet = packet::share_packet(packet).map_err(|error| error::engine_failure("packet", error))?;
+            is_copied = true;
+            let packet = packet::share_packet(packet).map_err(failure)?;
             let large = packet.size() >= LARGE_PACKET_BYTES;
             output.packets.push((packet, kind));
             if (large || output.packets.len() >= BATCH_PACKETS) && !output.send(None) {
                 self.halt.raise();
             }
+        }
+        if is_copied {
+            self.copied_packets.hold(packet).map_err(failure)?;
         }
         Ok(())
     }

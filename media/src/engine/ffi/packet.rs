@@ -83,6 +83,15 @@ pub(crate) fn share_packet(packet: &Packet) -> Result<Packet, Error> {
     }
 }
 
+/// Returns `true` if there are other references to the data of a packet.
+pub(crate) fn is_shared(packet: &Packet) -> bool {
+    // SAFETY: the packet is live; its buffer is null, or has a reference count that is read atomically.
+    unsafe {
+        let buffer = (*packet.as_ptr()).buf;
+        !buffer.is_null() && ffi::av_buffer_get_ref_count(buffer) > 1
+    }
+}
+
 /// Returns `true` if an edit list hides the packet: it is decoded, because others refer to it, but not shown.
 pub(crate) fn is_hidden(packet: &Packet) -> bool {
     // SAFETY: reads one field of a live packet.

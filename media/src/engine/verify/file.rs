@@ -1,9 +1,10 @@
 //! Verification of a file: reads all packets, and decodes the first and the last GOP, or everything.
 //!
-//! The head and the tail are read in parallel with a demuxer each. The head reads the whole file: it counts frames,
-//! sums up digests of copied packets, and feeds the peak check, but decodes the first GOP only. The tail seeks to the
-//! last keyframe and decodes to the end, because truncation and late errors of an encoder are found there. Decoders run
-//! on one thread, since libavcodec with several threads returns frames before it knows their errors.
+//! The head and the tail are read in parallel with a demuxer each; the thread of the tail also probes. The head reads
+//! the whole file: it counts frames, sums up digests of copied packets, and feeds the peak check, but decodes the first
+//! GOP only. The tail seeks to the last keyframe and decodes to the end, because truncation and late errors of an
+//! encoder are found there. Decoders run on one thread, since libavcodec with several threads returns frames before it
+//! knows their errors.
 
 use crate::engine::cancel::Cancel;
 use crate::engine::decode::stream_decoder::StreamDecoder;
@@ -66,19 +67,22 @@ where
     O: Fn() -> Result<Input, Failure> + Sync,
 {
     let VerifyOptions { depth, cancel, .. } = *options;
-    let mut input = open()?;
-    let mut probe = probe::read(&mut input, bytes, cancel)?;
-    let (head, tail_errors) = thread::scope(|scope| {
-        let tail = thread::Builder::new().spawn_scoped(scope, || match depth {
-            VerifyDepth::Fast => OutputReader::open(input)?.read_tail(cancel),
-            VerifyDepth::Full => Ok(0),
+    let (head, tail) = thread::scope(|scope| {
+        let tail = thread::Builder::new().spawn_scoped(scope, || {
+            let mut input = open()?;
+            let probe = probe::read(&mut input, bytes, cancel)?;
+            let errors = match depth {
+                VerifyDepth::Fast => OutputReader::open(input)?.read_tail(cancel)?,
+                VerifyDepth::Full => 0,
+            };
+            Ok((probe, errors))
         });
-        // The head opens the file again: a seek to the start finds the first frame, but not the audio before it.
+        // The head opens the file itself: a seek to the start finds the first frame, but not the audio before it.
         let head = open().and_then(OutputReader::open);
         let head = head.and_then(|reader| reader.read_all(options));
         (head, error::join(tail))
     });
-    let (head, tail_errors) = (head?, tail_errors?);
+    let ((mut probe, tail_errors), head) = (tail?, head?);
     if probe.main_video().is_none() {
         // The header of a truncated MP3 still has the full duration; the packets do not.
         probe.duration_us = probe.duration_us.min(head.audio_us);

@@ -103,6 +103,12 @@ impl Model {
         self.length_bytes == Some(self.received_bytes)
     }
 
+    /// Returns `true` if a request holds the upload, on the clock of this process.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.holder.is_some() && self.until_ms > crate::now().timestamp_millis()
+    }
+
     /// The time after which the upload is removed.
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {

@@ -29,13 +29,15 @@
 //! is also an event, in the transaction that ends the fetch.
 //!
 //! *Invariants.* The validator is stored before the first byte that came with it. FFmpeg never gets a URL. URL and
-//! headers are in no log and in no debug output, and both are removed when the fetch has ended.
+//! headers are in no log and in no debug output, are encrypted in the database, and are removed when the fetch has
+//! ended.
 //!
 //! *Rejected.* A task without a source that waits for its file: each query about tasks would have to know it. A
 //! download in the request: it would end with the connection of the client. A queue of its own: a due fetch is found by
 //! a query, as due tasks are.
 
 mod attempt;
+mod request;
 
 pub use attempt::{DueFetch, take_due};
 
@@ -49,6 +51,7 @@ use anyhow::Context as _;
 use domain::{Code, UserId};
 use entity::{fetch, upload};
 use outbound::{Headers, Target};
+use request::Request;
 use serde::Serialize;
 
 /// A file that a worker shall fetch.
@@ -83,9 +86,12 @@ pub async fn create<R: Serialize + Send + Sync + 'static>(
     Headers::parse(pairs).map_err(|error| refusal(&error))?;
     let resolved = new.choice.resolve(&app.settings.default_preset)?;
     app.with_timeout(check_names(&app.db, user, &resolved.recipe)).await?;
-    let fetch = fetch::New {
+    let request = Request {
         url: new.url,
-        headers: serde_json::to_string(&new.headers).context("failed to serialize headers")?,
+        headers: new.headers,
+    };
+    let fetch = fetch::New {
+        request: request.seal(app, user)?,
         preset: resolved.preset,
         recipe: serde_json::to_value(resolved.recipe).context("failed to serialize a recipe")?,
         timeout: FETCH_TIMEOUT,

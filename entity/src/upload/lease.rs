@@ -4,7 +4,7 @@ use super::{Column, Entity, Model, part, stored};
 use crate::lease;
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{OnConflict, Query, SelectStatement};
+use sea_orm::sea_query::{LockType, OnConflict, Query, SelectStatement};
 use sea_orm::{Condition, DatabaseTransaction, ExprTrait, QuerySelect};
 use std::time::Duration;
 
@@ -100,12 +100,14 @@ impl UploadLease {
             .add(Column::Holder.eq(self.holder.as_str()))
     }
 
-    /// The id of the upload if this request holds it, as the condition of writes to other tables.
+    /// The id of the upload if this request holds it, as the condition of writes to other tables. On Postgres it locks
+    /// the row, so that no other request takes it before the write is committed. SQLite has one writer.
     pub(crate) fn held_upload(&self) -> SelectStatement {
         Query::select()
             .column(Column::Id)
             .from(Entity)
             .cond_where(self.is_held())
+            .lock(LockType::Update)
             .to_owned()
     }
 

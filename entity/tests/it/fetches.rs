@@ -22,8 +22,7 @@ async fn new_fetch(db: &DatabaseConnection, user: UserId, id: &str) -> UploadLea
         part_bytes: 5,
     };
     let fetch = fetch::New {
-        url: "https://example.com/clip.mp4".to_owned(),
-        headers: r#"[["cookie","a"]]"#.to_owned(),
+        request: r#"{"url": "https://example.com/clip.mp4"}"#.to_owned(),
         preset: Some("web".to_owned()),
         recipe: "{}".parse().unwrap(),
         timeout: TTL,
@@ -74,8 +73,8 @@ async fn a_fetch_is_due_until_it_is_held_postponed_or_failed() {
     assert!(due(&db).await.is_empty(), "it has failed");
     let failed = fetch::of_upload(&db, "b").await.unwrap().unwrap();
     assert_eq!(
-        (failed.error_code.as_deref(), failed.headers.as_str()),
-        (Some("source_url_status"), "[]")
+        (failed.error_code.as_deref(), failed.request.as_str()),
+        (Some("source_url_status"), "")
     );
     assert!(!format!("{failed:?}").contains("example.com"));
 }
@@ -131,7 +130,9 @@ async fn an_account_with_enough_fetches_in_progress_waits_and_others_do_not() {
     }
     assert_eq!(due(&db).await, ["d"]);
     leases[0].release(&db).await.unwrap();
-    let mut waiting = due(&db).await;
-    waiting.sort_unstable();
-    assert_eq!(waiting, ["a", "c", "d"]);
+    assert_eq!(
+        due(&db).await,
+        ["d", "a", "c"],
+        "first the account with fewer in progress"
+    );
 }

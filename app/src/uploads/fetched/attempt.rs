@@ -1,5 +1,6 @@
 //! One attempt to fetch the file of an upload.
 
+use super::request::Request;
 use crate::app::Core;
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::recipe_choice::RecipeChoice;
@@ -24,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 const CANDIDATES: u64 = 16;
 /// Number of fetches of one account that are in progress at the same time, over all workers.
 const MAX_RUNNING: u32 = 4;
-/// Attempts in a row without a byte after which a fetch fails.
+/// Attempts in a row without a new byte after which a fetch fails.
 const MAX_FAILURES: i32 = 12;
 /// First pause between two attempts; it doubles up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_secs(2);
@@ -66,6 +67,8 @@ pub struct DueFetch {
 /// The means of an attempt.
 #[derive(Clone, Copy)]
 struct Means<'a> {
+    /// The account of the upload.
+    user: UserId,
     client: &'a Client,
     /// The process shuts down: store the received bytes and release the upload.
     stop: &'a CancellationToken,
@@ -90,26 +93,30 @@ impl DueFetch {
     /// # Errors
     /// Errors of the database before and after the attempt. The fetch is due again later.
     pub async fn attempt(self, client: &Client, stop: &CancellationToken) -> Result<(), Error> {
-        Box::pin(run(self.session, self.user, Means { client, stop })).await
+        let user = self.user;
+        Box::pin(run(self.session, Means { user, client, stop })).await
     }
 }
 
-async fn run(mut session: Session, user: UserId, means: Means<'_>) -> Result<(), Error> {
+async fn run(mut session: Session, means: Means<'_>) -> Result<(), Error> {
     let (app, id) = (session.app.clone(), session.row.id.clone());
-    let Some(fetch) = app.with_timeout(fetch::of_upload(&app.db, &id)).await? else {
-        session.release().await;
-        return Ok(());
+    let fetch = match app.with_timeout(fetch::of_upload(&app.db, &id)).await {
+        Ok(Some(fetch)) => fetch,
+        other => {
+            session.release().await;
+            return Ok(other.map(drop)?);
+        }
     };
-    let before = session.row.received_bytes;
-    let received = receive(&mut session, &fetch, means).await;
-    let has_progress = session.row.received_bytes > before;
+    let mut begun_at = session.row.received();
+    let received = receive(&mut session, &fetch, means, &mut begun_at).await;
+    let has_progress = session.row.received() > begun_at;
     let created = match received {
         Ok(()) => {
             let postponed = postpone(&session, fetch.failures, CREATE_TIMEOUT).await;
             // The use case takes the upload itself.
             session.release().await;
             postponed?;
-            create_task(&app, user, &fetch).await
+            create_task(&app, means.user, &fetch).await
         }
         Err(failure) => {
             let settled = match failure {
@@ -143,8 +150,14 @@ async fn create_task(app: &Core, user: UserId, fetch: &fetch::Model) -> Result<(
     finish(app, user, upload, KeyGuard::default(), |_, _| ()).await
 }
 
-/// Receives the rest of the file, and completes the upload with its last byte.
-async fn receive(session: &mut Session, fetch: &fetch::Model, means: Means<'_>) -> Result<(), Failure> {
+/// Receives the rest of the file, and completes the upload with its last byte. `begun_at` becomes the position of the
+/// first byte.
+async fn receive(
+    session: &mut Session,
+    fetch: &fetch::Model,
+    means: Means<'_>,
+    begun_at: &mut u64,
+) -> Result<(), Failure> {
     if session.row.is_received() {
         return Ok(session.complete().await?);
     }
@@ -159,20 +172,26 @@ async fn receive(session: &mut Session, fetch: &fetch::Model, means: Means<'_>) 
         whole,
         max_bytes: app.settings.limits.max_upload_bytes,
     };
-    let get = request(session, fetch, means.client)?;
+    let get = request(session, fetch, means)?;
     let download = while_held(session, means.stop, means.client.get(&get, limits)).await?;
     let download = download.map_err(Failure::Remote)?;
     if download.total_bytes() == Some(0) {
         return Err(Code::FileEmpty.into());
     }
-    if download.first_byte() != session.row.received() {
+    let (received, total) = (session.row.received(), download.total_bytes());
+    let has_other_length = session.row.length().is_some_and(|length| Some(length) != total);
+    if download.first_byte() > 0 && has_other_length {
+        return Err(Failure::Remote(outbound::Error::Changed));
+    }
+    if download.first_byte() != received || has_other_length {
         session.begin_again().await?;
+        *begun_at = 0;
     }
     let validator = download.validator().and_then(Validator::as_str);
     session.set_validator(validator).await?;
     let patch = Patch {
         offset: session.row.received(),
-        length: download.total_bytes(),
+        length: total,
         ..Patch::default()
     };
     let lost = Arc::default();
@@ -214,14 +233,17 @@ async fn while_held<T>(
 }
 
 /// The request for what is missing.
-fn request(session: &Session, fetch: &fetch::Model, client: &Client) -> Result<Get, Failure> {
-    let headers: Vec<(String, String)> = serde_json::from_str(&fetch.headers).map_err(anyhow::Error::from)?;
-    let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+fn request(session: &Session, fetch: &fetch::Model, means: Means<'_>) -> Result<Get, Failure> {
+    let request = Request::open(&session.app, means.user, &fetch.request)?;
+    let pairs = request
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
     let received = session.row.received();
     let validator = fetch.validator.as_deref().and_then(Validator::parse);
     Ok(Get {
         // Checked again, because the setting may have changed.
-        target: Target::parse(client.policy(), &fetch.url).map_err(Failure::Remote)?,
+        target: Target::parse(means.client.policy(), &request.url).map_err(Failure::Remote)?,
         headers: Headers::parse(pairs).map_err(Failure::Remote)?,
         resume: validator.filter(|_| received > 0).map(|validator| Resume {
             from_byte: received,
@@ -306,7 +328,14 @@ async fn settle(session: &Session, fetch: &fetch::Model, has_progress: bool, fai
             return postpone(session, fetch.failures, TAKEN_PAUSE).await;
         }
         Failure::Ours(Error::Client(refusal)) => {
-            let passes = [Code::RequestTimeout, Code::Unavailable, Code::StorageFull].contains(&refusal.code);
+            let passing = [
+                Code::RequestTimeout,
+                Code::Unavailable,
+                Code::StorageFull,
+                // Another worker may have the key.
+                Code::SealingUnavailable,
+            ];
+            let passes = passing.contains(&refusal.code);
             (refusal, passes, None)
         }
         Failure::Ours(Error::Internal(error)) => {

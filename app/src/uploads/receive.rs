@@ -32,6 +32,8 @@ pub struct Patch {
     pub checksum: Option<Checksum>,
     /// The number of bytes, if the request tells it.
     pub declared_bytes: Option<u64>,
+    /// The client does not learn the address of the upload if the request fails, so the upload is removed then.
+    pub is_only_request: bool,
 }
 
 /// The reason for which no more bytes are received.

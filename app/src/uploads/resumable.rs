@@ -152,6 +152,11 @@ pub async fn show(app: &Core, user: UserId, id: &str) -> Result<upload::Model, E
     uninterrupted(async move { Ok(Session::take_over(&app, user, &id, is_sent_here).await?.release().await) }).await
 }
 
+/// Returns `true` if another request has the upload, or asks for it.
+fn is_interrupted(error: &Error) -> bool {
+    matches!(error, Error::Client(refusal) if refusal.code == Code::UploadInterrupted)
+}
+
 /// Appends bytes to an upload and returns it as it stands then. A request that still writes to it ends first. Dropping
 /// the future does not stop it: it ends with the stream, and keeps what it has received.
 ///
@@ -165,7 +170,15 @@ where
     let (app, id) = (app.clone(), id.to_owned());
     uninterrupted(async move {
         let mut session = Session::take_over(&app, user, &id, is_sent_here).await?;
+        let is_only_request = patch.is_only_request;
         let appended = receive::append(&mut session, patch, stream).await;
+        if appended
+            .as_ref()
+            .is_err_and(|error| is_only_request && !is_interrupted(error))
+            && let Err(error) = session.discard().await
+        {
+            tracing::debug!(?error, "failed to remove an upload; it expires");
+        }
         let row = session.release().await;
         appended.map(|()| row)
     })

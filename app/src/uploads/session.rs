@@ -238,7 +238,13 @@ impl Session {
         self.app.with_timeout(written).await?;
         self.row.received_bytes = i64::try_from(checkpoint.received_bytes).unwrap_or(i64::MAX);
         self.row.hash_state = Some(checkpoint.hash_state);
-        self.row.tail_key = checkpoint.tail_key;
+        let before = std::mem::replace(&mut self.row.tail_key, checkpoint.tail_key);
+        if let Some(before) = before.filter(|before| self.row.tail_key.as_ref() != Some(before))
+            && let Ok(before) = Key::parse(&before)
+        {
+            // If this fails, it is removed with the other tails.
+            let _ = self.app.storage.delete(&before).await;
+        }
         Ok(())
     }
 
@@ -301,6 +307,8 @@ impl Session {
     /// `upload_interrupted` when another request has the upload; errors of the storage and the database.
     pub(super) async fn discard(&self) -> Result<(), Error> {
         let (app, row) = (&self.app, &self.row);
+        // The bucket does not know the lease.
+        self.renew().await?;
         if let Ok(key) = Key::parse(&row.key) {
             app.storage.abort_multipart(&key, row.open_multipart()).await?;
         }

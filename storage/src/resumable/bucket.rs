@@ -79,6 +79,8 @@ pub(super) struct BucketAppender {
     hash: Sha256,
     /// The hash of the whole parts.
     hash_of_parts: Sha256,
+    /// The object with the bytes of the current part, until more bytes come.
+    stored_tail: Option<Key>,
     sending: JoinSet<Result<(u32, String), Error>>,
     sent: Vec<(u32, String)>,
 }
@@ -105,6 +107,7 @@ impl BucketAppender {
             number: u32::try_from(number).unwrap_or(u32::MAX),
             hash_of_parts: hash.clone(),
             hash,
+            stored_tail: None,
             sending: JoinSet::new(),
             sent: Vec::new(),
         };
@@ -115,14 +118,16 @@ impl BucketAppender {
                 appender.write(&chunk).await?;
             }
         }
-        if appender.filled as u64 == tail_bytes {
-            return Ok(appender);
+        if appender.filled as u64 != tail_bytes {
+            return Err(not_found(&position.key));
         }
-        Err(not_found(&position.key))
+        appender.stored_tail.clone_from(&multipart.tail);
+        Ok(appender)
     }
 
     pub(super) async fn write(&mut self, mut chunk: &[u8]) -> Result<(), Error> {
         while !chunk.is_empty() {
+            self.stored_tail = None;
             if self.filled == self.part_bytes {
                 self.send().await?;
             }
@@ -228,8 +233,11 @@ impl BucketAppender {
         }
     }
 
-    /// Stores the bytes behind the last whole part as an object. No more bytes follow.
+    /// Stores the bytes behind the last whole part as an object, if they are none already. No more bytes follow.
     async fn put_tail(&mut self) -> Result<Key, Error> {
+        if let Some(tail) = self.stored_tail.take() {
+            return Ok(tail);
+        }
         let tail = Key::upload_tail(&self.key, Uuid::new_v4());
         let payload = self.take_part();
         let put = self.bucket.put(&tail.location(), payload).await;

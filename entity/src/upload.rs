@@ -8,7 +8,7 @@
 //! ([`UploadLease`]) and moves the number on when bytes are durable ([`UploadLease::checkpoint`]). A newcomer does not
 //! wait for the end of a lease: it asks for the row ([`UploadLease::ask`]). A holder that finds the question
 //! ([`UploadLease::state`]) stores its bytes and releases the row. The newcomer takes the row when it is free, or by
-//! force when the holder does not answer ([`UploadLease::take`]).
+//! force when the holder neither answers nor renews its lease ([`UploadLease::take`]).
 //!
 //! *Invariants.*
 //! - Each write of a holder has the condition `holder = ?`, so a request that was replaced changes nothing.
@@ -23,7 +23,7 @@ mod expiry;
 mod lease;
 
 pub use expiry::{Expired, expired};
-pub use lease::{Checkpoint, EmptyFile, Ownership, UploadLease};
+pub use lease::{Checkpoint, EmptyFile, Holding, Ownership, UploadLease};
 
 use domain::UserId;
 use sea_orm::entity::prelude::*;

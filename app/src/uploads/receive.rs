@@ -1,6 +1,7 @@
 //! Receiving the bytes of one request for a resumable upload.
 
 use super::checksum::{Checksum, Running};
+use super::lease::ended;
 use super::session::{Session, interrupted, reason};
 use crate::container::{PEEK_BYTES, check_media};
 use crate::{Error, Refusal, too_large};
@@ -13,7 +14,7 @@ use std::time::Duration;
 use storage::{Appender, Extent};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-/// Interval in which a holder looks if another request asks for the upload.
+/// Interval in which a request looks if progress is to be recorded.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Bytes after which a checkpoint begins. It records the bytes of the one before, so a process that is killed loses the
 /// bytes of two.
@@ -176,14 +177,17 @@ impl Receiver<'_> {
     }
 
     async fn receive(&mut self, stream: impl Stream<Item = Result<Bytes, Error>>) -> End {
-        let wanted = self.session.active.wanted.clone();
+        let mut state = self.session.keeper.watch();
         let mut look = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stream = pin!(stream);
         loop {
             let next = tokio::select! {
                 biased;
-                () = wanted.notified() => return End::Cut(interrupted()),
+                ended = ended(&mut state) => return match ended {
+                    Ownership::Lost => End::Refused(interrupted()),
+                    Ownership::Held | Ownership::Wanted => End::Cut(interrupted()),
+                },
                 _ = look.tick() => match self.look().await {
                     Ok(()) => continue,
                     Err(end) => return end,
@@ -201,15 +205,8 @@ impl Receiver<'_> {
         }
     }
 
-    /// Looks if another request asks for the upload, and records progress when it is time.
+    /// Records progress when it is time.
     async fn look(&mut self) -> Result<(), End> {
-        match self.session.state().await {
-            Ok(Ownership::Held) => {}
-            Ok(Ownership::Wanted) => return Err(End::Cut(interrupted())),
-            Ok(Ownership::Lost) => return Err(End::Refused(interrupted())),
-            // The database is away for a moment. The next checkpoint needs it.
-            Err(error) => tracing::debug!(?error, "failed to look if an upload is wanted"),
-        }
         if self.appender.is_overdue() {
             return Err(End::Cut(Code::RequestTimeout.into()));
         }

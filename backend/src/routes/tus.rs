@@ -124,7 +124,7 @@ pub(crate) async fn create(
             };
             resumable::append(app, account, id, patch, stream).await?
         }
-        None => resumable::show(app, account, id).await?,
+        None => resumable::current_offset(app, account, id).await?,
     };
     let mut headers = progress(&upload);
     insert(&mut headers, LOCATION, &format!("/api/uploads/{id}"));
@@ -162,7 +162,7 @@ pub(crate) async fn show(
     _: Version,
     UploadPath(id): UploadPath,
 ) -> Result<Response, Error> {
-    let upload = resumable::show(&state.app, principal.account, &id).await?;
+    let upload = resumable::current_offset(&state.app, principal.account, &id).await?;
     let mut headers = progress(&upload);
     match upload.length() {
         Some(bytes) => insert(&mut headers, tus::LENGTH, &bytes.to_string()),

@@ -1,5 +1,6 @@
 //! Removal of uploads that are not continued.
 
+use super::lease::is_free;
 use super::{Column, Entity, Model, UploadLease};
 use crate::trash;
 use sea_orm::entity::prelude::*;
@@ -20,20 +21,21 @@ pub struct Expired {
 /// # Errors
 /// Any database error.
 pub async fn expired(db: &DatabaseConnection, holder: &str, limit: u64) -> Result<Vec<Expired>, DbErr> {
-    let is_free = Condition::any()
-        .add(Column::Holder.is_null())
-        .add(Expr::col(Column::UntilMs).lte(crate::now_ms(db)));
+    // Checked again when it is taken: a request may have continued it in between.
+    let has_expired = || {
+        let is_over = Expr::col(Column::ExpiresAtMs).lte(crate::now_ms(db));
+        Condition::all().add(is_over).add(is_free(db))
+    };
     let due = Entity::find()
         .select_only()
         .column(Column::Id)
-        .filter(Expr::col(Column::ExpiresAtMs).lte(crate::now_ms(db)))
-        .filter(is_free)
+        .filter(has_expired())
         .order_by_asc(Column::ExpiresAtMs)
         .limit(limit);
     let mut taken = Vec::new();
     for id in due.into_tuple::<String>().all(db).await? {
         let lease = UploadLease::new(id, holder.to_owned());
-        if let Some(upload) = lease.take(db, false).await? {
+        if let Some(upload) = lease.take_if(db, has_expired()).await? {
             taken.push(Expired { upload, lease });
         }
     }

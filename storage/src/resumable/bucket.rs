@@ -1,11 +1,11 @@
 //! Unfinished files in a bucket: multipart uploads.
 
-use super::hash;
-use super::position::{Extent, Multipart, Position, Progress, not_found, split_for_block};
+use super::position::{Extent, Multipart, Position, Progress, in_use, not_found, split_for_block};
+use super::{Proceed, hash};
 use crate::error::Error;
 use crate::key::Key;
 use crate::memory::{BLOCK_BYTES, Memory, Reserved};
-use crate::storage::Storage;
+use crate::storage::{Location, Storage};
 use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt;
 use object_store::aws::AmazonS3;
@@ -35,13 +35,16 @@ pub(super) async fn begin(bucket: &AmazonS3, key: &Key, part_bytes: u64) -> Resu
 /// its object, and its tail.
 pub(super) async fn copy(
     storage: &Storage,
-    bucket: &Arc<AmazonS3>,
     from: &Position,
     to: &Position,
+    proceed: &Proceed,
 ) -> Result<Progress, Error> {
     let gone = || not_found(&from.key);
     let old = from.multipart.as_ref().ok_or_else(gone)?;
     let new = to.multipart.as_ref().ok_or_else(gone)?;
+    let Location::Bucket(bucket) = storage.location.as_ref() else {
+        return Err(gone());
+    };
     let mut appender = BucketAppender::open(storage, bucket.clone(), to, new).await?;
     for (key, bytes) in [
         (Some(&from.key), old.whole_bytes(from.bytes)),
@@ -51,6 +54,7 @@ pub(super) async fn copy(
         let mut chunks = storage.get_range(key, 0..bytes).await?;
         while let Some(chunk) = chunks.try_next().await? {
             appender.write(&chunk).await?;
+            proceed().then_some(()).ok_or_else(|| in_use(&to.key))?;
         }
     }
     let progress = appender.checkpoint(Extent::Everything).await?;

@@ -1,7 +1,7 @@
 //! The end of an unfinished file: it becomes a whole object, or is removed.
 
 use super::position::{Multipart, Position, Progress, not_found};
-use super::{bucket, directory, hash};
+use super::{Proceed, bucket, directory, hash};
 use crate::error::Error;
 use crate::key::Key;
 use crate::put::Stored;
@@ -55,19 +55,20 @@ impl Storage {
 
     /// Copies the durable bytes of an unfinished file to a new one, because an appender that does not end may still
     /// write to the first one. `parts` are the content ids of its multipart upload. Returns the new multipart upload in
-    /// a bucket, and its progress.
+    /// a bucket, and its progress. `proceed` is called after each piece.
     ///
     /// # Errors
-    /// [`Error::Full`], [`Error::Unavailable`], [`Error::NotFound`].
+    /// [`Error::Full`], [`Error::Unavailable`], [`Error::NotFound`]; [`Error::InUse`] when `proceed` returns `false`.
     pub async fn copy_unfinished(
         &self,
         position: &Position,
         parts: Vec<String>,
         to: &Key,
+        proceed: &Proceed,
     ) -> Result<Option<(Multipart, Progress)>, Error> {
         match (self.location.as_ref(), &position.multipart) {
             (Location::Directory(root), _) => {
-                directory::copy(&position.key, to, root, position.bytes).await?;
+                directory::copy(position, to, root, proceed).await?;
                 Ok(None)
             }
             (Location::Bucket(store), Some(multipart)) => {
@@ -80,7 +81,7 @@ impl Storage {
                     hash_state: None,
                     multipart: Some(new.clone()),
                 };
-                let copied = bucket::copy(self, store, position, &start).await;
+                let copied = bucket::copy(self, position, &start, proceed).await;
                 if copied.is_err() {
                     // If this fails too, a lifecycle rule of the bucket removes it.
                     let _ = self.abort_multipart(to, Some(&new.id)).await;

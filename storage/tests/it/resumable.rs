@@ -3,7 +3,8 @@
 use crate::column::columns;
 use futures::TryStreamExt;
 use sha2::{Digest, Sha256};
-use storage::{Error, Extent, Key, Multipart, Position, Progress, Storage};
+use std::sync::Arc;
+use storage::{Error, Extent, Key, Multipart, Position, Proceed, Progress, Storage};
 use uuid::Uuid;
 
 /// A file that is being written, as a caller keeps it in its database.
@@ -52,6 +53,10 @@ impl File {
         }
         self.record(appender.checkpoint(extent).await.unwrap());
     }
+}
+
+fn proceed(is_held: bool) -> Proceed {
+    Arc::new(move || is_held)
 }
 
 fn data(length: usize) -> Vec<u8> {
@@ -160,7 +165,9 @@ async fn a_file_in_a_directory_has_one_writer_and_is_copied_for_the_next() {
     let refused = storage.resume(&file.position).await;
     assert!(matches!(refused, Err(Error::InUse { .. })), "{refused:?}");
     let copy = Key::source(Uuid::new_v4());
-    let copied = storage.copy_unfinished(&file.position, Vec::new(), &copy).await;
+    let copied = storage
+        .copy_unfinished(&file.position, Vec::new(), &copy, &proceed(true))
+        .await;
     assert!(copied.unwrap().is_none());
     let old = std::mem::replace(&mut file.position.key, copy);
     first.write(&[7; 600_000]).await.unwrap();
@@ -190,7 +197,9 @@ async fn a_file_in_a_bucket_is_copied_and_takes_no_more_parts_of_the_first_write
             // Also when the process dies after the end of the multipart upload.
             for _ in 0..copies {
                 let copy = Key::source(Uuid::new_v4());
-                let copied = storage.copy_unfinished(&file.position, file.parts.clone(), &copy).await;
+                let copied = storage
+                    .copy_unfinished(&file.position, file.parts.clone(), &copy, &proceed(true))
+                    .await;
                 let (multipart, progress) = copied.unwrap().unwrap();
                 assert_eq!(progress.bytes, written as u64);
                 let mut moved = File {
@@ -217,5 +226,38 @@ async fn a_file_in_a_bucket_is_copied_and_takes_no_more_parts_of_the_first_write
                 }
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_copy_ends_when_its_request_was_replaced_and_leaves_no_multipart_upload() {
+    for column in columns().await {
+        let storage = &column.storage;
+        let mut file = File::begin(storage).await;
+        file.append(storage, &data(6_000_000), Extent::Everything).await;
+        let copy = Key::source(Uuid::new_v4());
+        let copied = storage.copy_unfinished(&file.position, file.parts.clone(), &copy, &proceed(false));
+        let refused = copied.await;
+        assert!(matches!(refused, Err(Error::InUse { .. })), "{refused:?}");
+        storage.delete(&copy).await.unwrap();
+        storage.delete(&file.position.key).await.unwrap();
+        storage.delete_prefix(&file.position.key.upload_tails()).await.unwrap();
+        column.wait_until_empty().await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_without_bytes_keeps_the_tail() {
+    for column in columns().await {
+        let storage = &column.storage;
+        let mut file = File::begin(storage).await;
+        file.append(storage, &data(6_000_000), Extent::Everything).await;
+        let tail = |file: &File| file.position.multipart.as_ref().map(|multipart| multipart.tail.clone());
+        let before = tail(&file);
+        file.append(storage, &[], Extent::Everything).await;
+        assert_eq!((tail(&file), file.position.bytes), (before, 6_000_000));
+        let tails = file.position.key.upload_tails();
+        let expected = usize::from(file.position.multipart.is_some());
+        assert_eq!(storage.count(&tails, 10).await.unwrap(), expected, "{}", column.name);
     }
 }

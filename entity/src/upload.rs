@@ -22,7 +22,7 @@
 mod expiry;
 mod lease;
 
-pub use expiry::{Expired, expired};
+pub use expiry::{Expired, REPLACED_AFTER, expired};
 pub use lease::{Checkpoint, EmptyFile, Holding, Ownership, UploadLease};
 
 use domain::UserId;

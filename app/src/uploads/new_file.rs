@@ -4,13 +4,9 @@ use super::lifetime::lifetime;
 use super::session::{Session, checkpoint, gone, interrupted, reason};
 use crate::Error;
 use entity::trash;
-use entity::upload::{self, EmptyFile};
-use std::time::Duration;
+use entity::upload::{self, EmptyFile, REPLACED_AFTER};
 use storage::{Key, Position};
 use uuid::Uuid;
-
-/// Delay after which the file is removed that a request which was replaced may still write to.
-pub(super) const REPLACED_AFTER: Duration = Duration::from_hours(1);
 
 impl Session {
     /// Drops all received bytes and begins with a new file.

@@ -4,14 +4,13 @@ use super::lease::{Keeper, take};
 use super::lifetime::lifetime;
 use crate::app::Core;
 use crate::container::{PEEK_BYTES, check_media};
-use crate::trash::remove_listed;
+use crate::trash::{remove, remove_listed};
 use crate::{Error, Refusal};
 use bytes::BytesMut;
 use domain::{Code, UserId};
 use entity::trash;
 use entity::upload::{self, Checkpoint, Ownership, UploadLease};
 use futures::TryStreamExt;
-use std::time::Duration;
 use storage::{Appender, Extent, Key, Multipart, Position, Progress};
 use uuid::Uuid;
 
@@ -242,11 +241,16 @@ impl Session {
             if !self.lease.delete(db).await? {
                 return Err(interrupted());
             }
-            Ok::<_, Error>(trash::add_keys(db, &files, Duration::ZERO).await?)
+            Ok::<_, Error>(trash::add_keys(db, &files, row.removal_delay()).await?)
         });
         app.with_timeout(deleted).await?;
         for key in &files {
-            remove_listed(app, key).await;
+            if row.replaced {
+                // It stays on the list, because a request that was replaced may write it again.
+                remove(app, key).await;
+            } else {
+                remove_listed(app, key).await;
+            }
         }
         Ok(())
     }

@@ -7,6 +7,10 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, DatabaseConnection, ExprTrait, QueryOrder, QuerySelect};
 use std::time::Duration;
 
+/// Delay after which a file is removed that a holder which was replaced may still write to. What is removed before comes
+/// back when the bucket gets a request of it late.
+pub const REPLACED_AFTER: Duration = Duration::from_hours(1);
+
 /// An upload whose time is over, held for its removal.
 #[derive(Clone, Debug)]
 pub struct Expired {
@@ -50,7 +54,7 @@ impl Expired {
     pub async fn delete(&self, db: &DatabaseConnection) -> Result<(), DbErr> {
         crate::write(db, async |db| {
             if self.lease.delete(db).await? {
-                trash::add_keys(db, &self.upload.files(), Duration::ZERO).await?;
+                trash::add_keys(db, &self.upload.files(), self.upload.removal_delay()).await?;
             }
             Ok(())
         })
@@ -67,6 +71,12 @@ impl Model {
         let id = self.key.strip_prefix("sources/").unwrap_or_default();
         let tails = self.multipart_id.is_some().then(|| format!("uploads/{id}/"));
         file.into_iter().chain(tails).collect()
+    }
+
+    /// Delay after which its files are removed for the last time.
+    #[must_use]
+    pub const fn removal_delay(&self) -> Duration {
+        if self.replaced { REPLACED_AFTER } else { Duration::ZERO }
     }
 
     /// The multipart upload that is not completed yet.

@@ -122,6 +122,27 @@ async fn a_file_is_handed_over_once_and_only_when_it_is_complete() {
 }
 
 #[tokio::test]
+async fn files_to_which_a_replaced_request_may_write_are_removed_again_later() {
+    let (db, _directory) = database("uploads").await;
+    let owner = new_task(&db).await.owner();
+    for id in ["a", "b"] {
+        new_upload(&db, owner, id).await;
+    }
+    lease("a", "1").take(&db, None).await.unwrap().unwrap();
+    let dead = "UPDATE uploads SET expires_at_ms = 1, until_ms = 1";
+    db.execute_unprepared(dead).await.unwrap();
+    for expired in upload::expired(&db, "sweeper", 10).await.unwrap() {
+        expired.delete(&db).await.unwrap();
+    }
+    let due = entity::trash::due(&db, 10).await.unwrap();
+    assert_eq!(due, ["sources/b", "uploads/b/"]);
+    db.execute_unprepared("UPDATE trash SET due_at_ms = due_at_ms - 3600000")
+        .await
+        .unwrap();
+    assert_eq!(entity::trash::due(&db, 10).await.unwrap().len(), 4);
+}
+
+#[tokio::test]
 async fn an_expired_upload_is_taken_once_and_deleted_with_its_parts_and_files() {
     let (db, _directory) = database("uploads").await;
     let owner = new_task(&db).await.owner();

@@ -209,15 +209,16 @@ pub async fn of_user(db: &impl ConnectionTrait, user: UserId, id: &str) -> Resul
     found.filter(is_current).one(db).await
 }
 
-/// Lets an upload expire after `lifetime` from now.
+/// Lets an upload expire after `lifetime` from now. Returns `false` if it has expired already.
 ///
 /// # Errors
 /// Any database error.
-pub async fn extend(db: &impl ConnectionTrait, id: &str, lifetime: Duration) -> Result<(), DbErr> {
-    let update = Entity::update_many().filter(Column::Id.eq(id));
+pub async fn extend(db: &impl ConnectionTrait, id: &str, lifetime: Duration) -> Result<bool, DbErr> {
+    let is_current = Expr::col(Column::ExpiresAtMs).gt(crate::now_ms(db));
+    let update = Entity::update_many().filter(Column::Id.eq(id)).filter(is_current);
     let expires_at_ms = crate::in_ms(db, crate::millis(lifetime));
-    let update = update.col_expr(Column::ExpiresAtMs, expires_at_ms);
-    update.exec(db).await.map(drop)
+    let extended = update.col_expr(Column::ExpiresAtMs, expires_at_ms).exec(db).await?;
+    Ok(extended.rows_affected == 1)
 }
 
 /// The names that the bucket has given to the parts of an upload, in order.

@@ -159,6 +159,8 @@ async fn an_expired_upload_is_taken_once_and_deleted_with_its_parts_and_files() 
         .await
         .unwrap();
     assert!(upload::of_user(&db, owner, "a").await.unwrap().is_none());
+    assert!(!upload::extend(&db, "a", TTL).await.unwrap(), "its time is over");
+    assert!(upload::extend(&db, "c", TTL).await.unwrap());
     let expired = upload::expired(&db, "sweeper", 10).await.unwrap();
     assert_eq!(expired.len(), 1, "b is held, c has time");
     assert!(upload::expired(&db, "other", 10).await.unwrap().is_empty());

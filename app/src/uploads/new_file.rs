@@ -93,7 +93,7 @@ impl Session {
         (row.key, row.multipart_id) = (file.key, file.multipart_id);
         row.part_bytes = i64::try_from(file.part_bytes).unwrap_or(i64::MAX);
         (row.length_bytes, row.received_bytes) = (None, 0);
-        (row.hash_state, row.tail_key) = (None, None);
+        (row.hash_state, row.tail_key, row.replaced) = (None, None, false);
         Ok(())
     }
 
@@ -119,7 +119,7 @@ impl Session {
         };
         let (multipart, progress) = copied.unzip();
         let multipart_id = multipart.map(|multipart| multipart.id);
-        let (progress, lifetime) = (progress.map(checkpoint), app.settings.upload_ttl);
+        let (progress, lifetime) = (progress.map(checkpoint), lifetime(self.row.fetched, &app.settings));
         let moved = entity::write(&app.db, async |db| {
             if !self
                 .lease

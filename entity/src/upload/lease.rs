@@ -242,6 +242,7 @@ impl UploadLease {
             .filter(Column::Sha256.is_null())
             .col_expr(Column::Key, Expr::value(file.key.as_str()))
             .col_expr(Column::MultipartId, Expr::value(file.multipart_id.clone()))
+            .col_expr(Column::Replaced, Expr::value(false))
             .col_expr(Column::PartBytes, Expr::value(stored(file.part_bytes)))
             .col_expr(Column::LengthBytes, Expr::value(Option::<i64>::None))
             .col_expr(Column::ReceivedBytes, Expr::value(0_i64))

@@ -97,6 +97,22 @@ async fn a_request_that_was_replaced_changes_nothing() {
     first.release(&db).await.unwrap();
     let taken = first.take(&db, None).await.unwrap().unwrap();
     assert_eq!((taken.key.as_str(), taken.replaced), ("b", false));
+    db.execute_unprepared("UPDATE uploads SET replaced = (1 = 1)")
+        .await
+        .unwrap();
+    let empty = upload::EmptyFile {
+        key: "c".to_owned(),
+        multipart_id: None,
+        part_bytes: 0,
+    };
+    let again = entity::write(&db, async |db| first.begin_again(db, &empty).await);
+    assert!(again.await.unwrap());
+    let row = upload::of_user(&db, owner, "a").await.unwrap().unwrap();
+    assert_eq!(
+        (row.key.as_str(), row.replaced),
+        ("c", false),
+        "no other request knows the new file"
+    );
     db.execute_unprepared("UPDATE uploads SET until_ms = 1").await.unwrap();
     assert!(second.take(&db, None).await.unwrap().is_some(), "its lease has ended");
 }

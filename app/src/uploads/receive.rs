@@ -2,7 +2,7 @@
 
 use super::checksum::{Checksum, Running};
 use super::lease::ended;
-use super::session::{Session, interrupted, reason};
+use super::session::{Session, gone, interrupted, reason};
 use crate::container::{PEEK_BYTES, check_media};
 use crate::{Error, Refusal, too_large};
 use bytes::{Bytes, BytesMut};
@@ -227,7 +227,7 @@ impl Receiver<'_> {
             checksum.update(chunk);
         }
         if let Err(error) = self.appender.write(chunk).await {
-            return Err(End::Refused(reason(self.session, error.into()).await));
+            return Err(End::Refused(reason(self.session, gone(error)).await));
         }
         self.bytes += length;
         metrics::counter!("rushes_upload_bytes_total").increment(length);

@@ -111,7 +111,7 @@ impl Session {
             Ok(appender) => Ok(appender),
             Err(storage::Error::InUse { .. }) => {
                 self.copy_file(&position).await?;
-                Ok(self.app.storage.resume(&self.position()?).await?)
+                self.app.storage.resume(&self.position()?).await.map_err(gone)
             }
             Err(error) => Err(gone(error)),
         }
@@ -137,9 +137,10 @@ impl Session {
     /// Makes bytes durable and records them.
     ///
     /// # Errors
-    /// `upload_interrupted` when another request has the upload; errors of the storage and the database.
+    /// `upload_not_found` when the file is gone; `upload_interrupted` when another request has the upload; errors of the
+    /// storage and the database.
     pub(super) async fn checkpoint(&mut self, appender: &mut Appender, extent: Extent) -> Result<(), Error> {
-        let progress = appender.checkpoint(extent).await?;
+        let progress = appender.checkpoint(extent).await.map_err(gone)?;
         // The whole parts of a bucket may end before the tail with which this request began.
         if progress.bytes > self.row.received() || extent == Extent::End {
             self.record(progress).await
@@ -264,7 +265,8 @@ impl Session {
     }
 }
 
-/// The error of an upload whose file is gone, as after a backup was restored.
+/// The error of an upload whose file is gone, as after a backup was restored, or after the bucket has aborted a multipart
+/// upload by its own rule.
 pub(super) fn gone(error: storage::Error) -> Error {
     match error {
         storage::Error::NotFound { key } => {

@@ -183,9 +183,19 @@ async fn more_bytes_than_announced_are_refused_and_do_not_count() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_no_media_is_refused_early_or_at_its_end_and_leaves_nothing() {
-    let app = small().await;
+    for app in [small().await, TestApp::idle_with_bucket().await] {
+        is_refused_early_or_at_its_end(&app).await;
+    }
+}
+
+async fn is_refused_early_or_at_its_end(app: &TestApp) {
     let tus = Tus::of(app.caller().await);
-    for (length, chunks) in [(900_000, &[600_000][..]), (5_000, &[2_000, 3_000]), (10, &[10])] {
+    for (length, chunks) in [
+        (900_000, &[600_000][..]),
+        (5_000, &[2_000, 3_000]),
+        (10, &[10]),
+        (900_000, &[1, 5_000]),
+    ] {
         let path = tus.create("clip.mp4", length).await;
         let (mut offset, mut last) = (0, 0);
         for chunk in chunks {
@@ -193,6 +203,7 @@ async fn a_file_that_is_no_media_is_refused_early_or_at_its_end_and_leaves_nothi
             (offset, last) = (offset + chunk, reply.status);
         }
         assert_eq!(last, 415, "{length}");
+        assert!(offset < 900_000, "{length}: before the end");
         assert_eq!(tus.head(&path).await.status, 404, "{length}");
     }
     assert_eq!(app.stored_files(), Vec::<std::path::PathBuf>::new());

@@ -78,10 +78,11 @@ pub(super) async fn append(
     let limit_bytes = check(session, &patch).await?;
     if !session.row.is_received() {
         let appender = session.appender().await?;
+        let head = session.first_bytes().await?;
         let receiver = Receiver {
             bytes: session.row.received(),
             checkpoint_at: session.row.received(),
-            head: (session.row.received_bytes == 0).then(BytesMut::new),
+            head,
             session,
             appender,
             limit_bytes,

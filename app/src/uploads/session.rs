@@ -206,16 +206,36 @@ impl Session {
     /// # Errors
     /// `not_media`, `upload_interrupted`; errors of the storage and the database.
     pub(super) async fn check_format(&self, key: &Key) -> Result<(), Error> {
-        let mut bytes = self.app.storage.get_range(key, 0..PEEK_BYTES as u64).await?;
-        let mut head = BytesMut::new();
-        while let Some(chunk) = bytes.try_next().await? {
-            head.extend_from_slice(&chunk);
-        }
+        let head = self.read(key, PEEK_BYTES as u64).await.map_err(gone)?;
         if let Err(refusal) = check_media(&head) {
             self.refuse().await?;
             return Err(refusal.into());
         }
         Ok(())
+    }
+
+    async fn read(&self, key: &Key, bytes: u64) -> Result<BytesMut, storage::Error> {
+        let mut chunks = self.app.storage.get_range(key, 0..bytes).await?;
+        let mut read = BytesMut::new();
+        while let Some(chunk) = chunks.try_next().await? {
+            read.extend_from_slice(&chunk);
+        }
+        Ok(read)
+    }
+
+    /// The bytes of a file that has too few to detect its format; `None` if it has enough. In a bucket they are in the
+    /// tail, because a part is larger.
+    ///
+    /// # Errors
+    /// `upload_not_found` when the file is gone; errors of the storage.
+    pub(super) async fn first_bytes(&self) -> Result<Option<BytesMut>, Error> {
+        let (position, is_known) = (self.position()?, self.row.received() >= PEEK_BYTES as u64);
+        if is_known || position.bytes == 0 {
+            return Ok((!is_known).then(BytesMut::new));
+        }
+        let tail = position.multipart.and_then(|multipart| multipart.tail);
+        let read = self.read(&tail.unwrap_or(position.key), position.bytes).await;
+        read.map(Some).map_err(gone)
     }
 
     /// Removes an upload that is no media. A fetch stays, because it tells its user the reason.

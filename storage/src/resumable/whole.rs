@@ -2,7 +2,7 @@
 
 use super::position::{Multipart, Position, Progress, not_found};
 use super::{Proceed, bucket, directory, hash};
-use crate::error::{Error, is_part_refusal};
+use crate::error::{Error, is_no_such_upload, is_part_refusal};
 use crate::key::Key;
 use crate::put::Stored;
 use crate::storage::{Location, Storage};
@@ -47,6 +47,7 @@ impl Storage {
         match (self.head(key).await?, completed) {
             (Some(bytes), _) => Ok(bytes),
             (None, Ok(_)) => Err(not_found(key)),
+            (None, Err(source)) if is_no_such_upload(&source) => Err(not_found(key)),
             (None, Err(source)) if is_part_refusal(&source) => Err(Error::PartsRefused { key: key.to_string() }),
             (None, Err(source)) => Err(Error::of_store("write", key.as_str(), source)),
         }
@@ -62,7 +63,8 @@ impl Storage {
             return Ok(());
         };
         match bucket.abort_multipart(&key.location(), &id.to_owned()).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Ok(()) => Ok(()),
+            Err(error) if is_no_such_upload(&error) => Ok(()),
             // Servers differ in how they refuse to abort an upload that was completed.
             Err(_) if self.head(key).await?.is_some() => Ok(()),
             Err(source) => Err(Error::of_store("remove", key.as_str(), source)),

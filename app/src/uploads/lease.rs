@@ -11,9 +11,8 @@
 //! *Rejected.* Renewing on the way of the bytes alone: a wait for memory or for the bucket renews nothing.
 
 use super::active::ActiveUpload;
-use super::session::interrupted;
-use crate::Error;
 use crate::app::Core;
+use crate::{Error, Refusal};
 use domain::Code;
 use entity::upload::{self, Holding, Ownership, UploadLease};
 use entity::{DbErr, with_timeout};
@@ -43,15 +42,15 @@ const TAKE_PAUSE_MAX: Duration = Duration::from_millis(250);
 /// Keeps the lease of a holder until it is dropped.
 pub(super) struct Keeper {
     state: watch::Receiver<Ownership>,
-    progress: Progress,
+    steps: Steps,
     _task: AbortOnDropHandle<()>,
 }
 
 /// Counts the steps of work that takes long. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Progress(Arc<AtomicU64>);
+pub(super) struct Steps(Arc<AtomicU64>);
 
-impl Progress {
+impl Steps {
     /// Reports a step.
     pub(super) fn step(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
@@ -62,11 +61,11 @@ impl Keeper {
     /// Begins to keep a lease that was just taken.
     pub(super) fn start(app: &Core, lease: &UploadLease, active: ActiveUpload) -> Self {
         let (publish, state) = watch::channel(Ownership::Held);
-        let progress = Progress::default();
-        let task = keep(app.clone(), lease.clone(), active, progress.clone(), publish);
+        let steps = Steps::default();
+        let task = keep(app.clone(), lease.clone(), active, steps.clone(), publish);
         Self {
             state,
-            progress,
+            steps,
             _task: AbortOnDropHandle::new(tokio::spawn(task)),
         }
     }
@@ -78,9 +77,9 @@ impl Keeper {
 
     /// A function that reports a step of work, and returns `false` when the upload is lost.
     pub(super) fn proceed(&self) -> storage::Proceed {
-        let (state, progress) = (self.state.clone(), self.progress.clone());
+        let (state, steps) = (self.state.clone(), self.steps.clone());
         Arc::new(move || {
-            progress.step();
+            steps.step();
             *state.borrow() != Ownership::Lost
         })
     }
@@ -92,13 +91,7 @@ pub(super) async fn ended(state: &mut watch::Receiver<Ownership>) -> Ownership {
     ended.map_or(Ownership::Lost, |state| *state)
 }
 
-async fn keep(
-    app: Core,
-    lease: UploadLease,
-    active: ActiveUpload,
-    progress: Progress,
-    publish: watch::Sender<Ownership>,
-) {
+async fn keep(app: Core, lease: UploadLease, active: ActiveUpload, steps: Steps, publish: watch::Sender<Ownership>) {
     let (mut renewed_at, mut renewed_step) = (Instant::now(), 0);
     loop {
         tokio::select! {
@@ -107,7 +100,7 @@ async fn keep(
             }
             () = sleep(LOOK_EVERY) => {}
         }
-        let step = progress.0.load(Ordering::Relaxed);
+        let step = steps.0.load(Ordering::Relaxed);
         let looked = with_timeout::<_, DbErr>(QUERY_TIMEOUT, lease.state(&app.db)).await;
         let is_due = match looked {
             Ok(Ownership::Held) => renewed_at.elapsed() >= RENEW_EVERY,
@@ -134,6 +127,11 @@ async fn keep(
             (renewed_at, renewed_step) = (Instant::now(), step);
         }
     }
+}
+
+/// The error of a request whose upload another one has taken over.
+pub(super) fn interrupted() -> Error {
+    Refusal::new(Code::UploadInterrupted).into()
 }
 
 /// Takes an upload: at once if it is free, else when its holder has released it, and by force if the holder shows no

@@ -1,11 +1,13 @@
 //! A request that holds a resumable upload (`entity::upload`).
 
+pub(super) use super::lease::interrupted;
+
 use super::lease::{Keeper, take};
 use super::lifetime::lifetime;
+use crate::Error;
 use crate::app::Core;
 use crate::container::{PEEK_BYTES, check_media};
 use crate::trash::{remove, remove_listed};
-use crate::{Error, Refusal};
 use bytes::BytesMut;
 use domain::{Code, UserId};
 use entity::trash;
@@ -313,9 +315,4 @@ pub(super) async fn reason(session: &Session, error: Error) -> Error {
         Ok(Ownership::Lost) => interrupted(),
         _ => error,
     }
-}
-
-/// The error of a request whose upload another one has taken over.
-pub(super) fn interrupted() -> Error {
-    Refusal::new(Code::UploadInterrupted).into()
 }

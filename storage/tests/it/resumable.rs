@@ -234,7 +234,8 @@ async fn a_copy_ends_when_its_request_was_replaced_and_leaves_no_multipart_uploa
         let mut file = File::begin(storage).await;
         file.append(storage, &data(6_000_000), Extent::Everything).await;
         let copy = Key::source(Uuid::new_v4());
-        let copied = storage.copy_unfinished(&file.position, file.parts.clone(), &copy, &proceed(false));
+        let replaced = proceed(false);
+        let copied = storage.copy_unfinished(&file.position, file.parts.clone(), &copy, &replaced);
         let refused = copied.await;
         assert!(matches!(refused, Err(Error::InUse { .. })), "{refused:?}");
         storage.delete(&copy).await.unwrap();

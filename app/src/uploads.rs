@@ -5,7 +5,9 @@
 pub(crate) mod active;
 mod checksum;
 pub mod fetched;
+mod lease;
 mod lifetime;
+mod new_file;
 pub mod presigned;
 mod receive;
 pub mod resumable;

@@ -46,6 +46,11 @@ pub(crate) struct IdempotencyKey {
 }
 
 impl IdempotencyKey {
+    /// Returns `true` if the request has a key.
+    pub(crate) const fn is_given(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// The request of a principal under this key.
     pub(crate) fn of(self, principal: Principal) -> Request {
         Request {

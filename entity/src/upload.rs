@@ -8,7 +8,7 @@
 //! ([`UploadLease`]) and moves the number on when bytes are durable ([`UploadLease::checkpoint`]). A newcomer does not
 //! wait for the end of a lease: it asks for the row ([`UploadLease::ask`]). A holder that finds the question
 //! ([`UploadLease::state`]) stores its bytes and releases the row. The newcomer takes the row when it is free, or by
-//! force when the holder does not answer ([`UploadLease::take`]).
+//! force when the holder neither answers nor renews its lease ([`UploadLease::take`]).
 //!
 //! *Invariants.*
 //! - Each write of a holder has the condition `holder = ?`, so a request that was replaced changes nothing.
@@ -22,8 +22,8 @@
 mod expiry;
 mod lease;
 
-pub use expiry::{Expired, expired};
-pub use lease::{Checkpoint, EmptyFile, Ownership, UploadLease};
+pub use expiry::{Expired, REPLACED_AFTER, expired};
+pub use lease::{Checkpoint, EmptyFile, Holding, Ownership, UploadLease};
 
 use domain::UserId;
 use sea_orm::entity::prelude::*;
@@ -215,15 +215,16 @@ pub async fn of_user(db: &impl ConnectionTrait, user: UserId, id: &str) -> Resul
     found.filter(is_current).one(db).await
 }
 
-/// Lets an upload expire after `lifetime` from now.
+/// Lets an upload expire after `lifetime` from now. Returns `false` if it has expired already.
 ///
 /// # Errors
 /// Any database error.
-pub async fn extend(db: &impl ConnectionTrait, id: &str, lifetime: Duration) -> Result<(), DbErr> {
-    let update = Entity::update_many().filter(Column::Id.eq(id));
+pub async fn extend(db: &impl ConnectionTrait, id: &str, lifetime: Duration) -> Result<bool, DbErr> {
+    let is_current = Expr::col(Column::ExpiresAtMs).gt(crate::now_ms(db));
+    let update = Entity::update_many().filter(Column::Id.eq(id)).filter(is_current);
     let expires_at_ms = crate::in_ms(db, crate::millis(lifetime));
-    let update = update.col_expr(Column::ExpiresAtMs, expires_at_ms);
-    update.exec(db).await.map(drop)
+    let extended = update.col_expr(Column::ExpiresAtMs, expires_at_ms).exec(db).await?;
+    Ok(extended.rows_affected == 1)
 }
 
 /// The names that the bucket has given to the parts of an upload, in order.

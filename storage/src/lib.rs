@@ -25,6 +25,6 @@ pub use open::S3Credentials;
 pub use pinned::{PathChanged, PinnedPaths};
 pub use put::Stored;
 pub use read::ByteStream;
-pub use resumable::{Appender, Extent, Multipart, Position, Progress};
+pub use resumable::{Appender, Extent, Multipart, Position, Proceed, Progress};
 pub use search_id::{InvalidSearchId, SearchId};
 pub use storage::Storage;

@@ -138,18 +138,31 @@ const fn is_sent_here(upload: &upload::Model) -> bool {
     !upload.presigned && !upload.fetched
 }
 
-/// An upload as it stands. A request that still writes to it ends first, so that the client can go on from there.
+/// An upload with the offset from which the client can go on. A request that still writes to it ends first. If that one
+/// goes on, because it makes progress with something that takes longer, the offset is the one that is recorded.
 ///
 /// # Errors
 /// `upload_not_found`; errors of the database.
-pub async fn show(app: &Core, user: UserId, id: &str) -> Result<upload::Model, Error> {
+pub async fn current_offset(app: &Core, user: UserId, id: &str) -> Result<upload::Model, Error> {
     let found = app.with_timeout(upload::of_user(&app.db, user, id)).await?;
     let row = found.filter(is_sent_here).ok_or(Code::UploadNotFound)?;
     if row.holder.is_none() {
         return Ok(row);
     }
     let (app, id) = (app.clone(), id.to_owned());
-    uninterrupted(async move { Ok(Session::take_over(&app, user, &id, is_sent_here).await?.release().await) }).await
+    uninterrupted(async move {
+        match Session::take_over(&app, user, &id, is_sent_here).await {
+            Ok(session) => Ok(session.release().await),
+            Err(error) if is_interrupted(&error) => Ok(row),
+            Err(error) => Err(error),
+        }
+    })
+    .await
+}
+
+/// Returns `true` if another request has the upload, or asks for it.
+fn is_interrupted(error: &Error) -> bool {
+    matches!(error, Error::Client(refusal) if refusal.code == Code::UploadInterrupted)
 }
 
 /// Appends bytes to an upload and returns it as it stands then. A request that still writes to it ends first. Dropping
@@ -165,7 +178,15 @@ where
     let (app, id) = (app.clone(), id.to_owned());
     uninterrupted(async move {
         let mut session = Session::take_over(&app, user, &id, is_sent_here).await?;
+        let is_only_request = patch.is_only_request;
         let appended = receive::append(&mut session, patch, stream).await;
+        if appended
+            .as_ref()
+            .is_err_and(|error| is_only_request && !is_interrupted(error))
+            && let Err(error) = session.discard().await
+        {
+            tracing::debug!(?error, "failed to remove an upload; it expires");
+        }
         let row = session.release().await;
         appended.map(|()| row)
     })

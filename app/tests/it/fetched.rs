@@ -436,12 +436,15 @@ async fn a_process_that_shuts_down_releases_the_upload_for_the_next_one() {
         while service.show(&id).await.1.validator.is_none() {
             tokio::task::yield_now().await;
         }
+        // Long enough for the bytes, which come at once; too short for a checkpoint.
+        tokio::time::sleep(Duration::from_secs(1)).await;
         service.stop.cancel();
     };
     let (attempt, ()) = tokio::join!(service.attempt(), receiving);
     assert!(attempt);
     let (upload, fetch) = service.show(&id).await;
     assert_eq!((upload.status(Some(&fetch)), fetch.failures), (Status::Waiting, 0));
+    assert_eq!(upload.received(), 20, "its bytes are stored");
     let next = fetched::take_due(&service.fixture.app).await.unwrap().unwrap();
     next.attempt(&service.client, &CancellationToken::new()).await.unwrap();
     assert_eq!(service.file(&id).await, FILE.as_bytes());

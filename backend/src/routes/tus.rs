@@ -8,7 +8,8 @@ use crate::openapi::{Binary, problems};
 use crate::tus::{self, CreationHeaders, PatchHeaders, Version};
 use api::uploads::NewUpload;
 use app::idempotency::Outcome;
-use app::uploads::{Algorithm, resumable};
+use app::uploads::Algorithm;
+use app::uploads::resumable::{self, Patch};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -73,7 +74,7 @@ pub(crate) struct VersionParameter {
 }
 
 problems!(CreateProblems: FileEmpty, UploadHeaderInvalid, IdempotencyKeyInvalid, TokenMissing, TokenInvalid, TokenExpired,
-    RequestTimeout, UploadInterrupted, UploadsTooMany, IdempotencyKeyInUse, TusVersionUnsupported, UploadTooLarge, NotMedia,
+    UploadNotFound, RequestTimeout, UploadInterrupted, UploadsTooMany, IdempotencyKeyInUse, TusVersionUnsupported, UploadTooLarge, NotMedia,
     IdempotencyKeyReused, ChecksumMismatch, Unavailable, StorageFull);
 problems!(AppendProblems: UploadHeaderInvalid, TokenMissing, TokenInvalid, TokenExpired, UploadNotFound, RequestTimeout,
     UploadOffsetWrong, UploadInterrupted, TusVersionUnsupported, UploadTooLarge, ContentTypeUnsupported, NotMedia,
@@ -105,6 +106,8 @@ pub(crate) async fn create(
     body: Body,
 ) -> Result<Response, Error> {
     let (app, account, fingerprint) = (&state.app, principal.account, new.fingerprint.clone());
+    // A repeated request with the key finds the upload, and the client goes on from its offset.
+    let is_only_request = !key.is_given();
     let work = async |new, guard| resumable::create(app, account, new, guard, new_upload).await;
     let outcome = key.of(principal).once(app, new, async |_| Ok(fingerprint), work).await;
     let (created, is_new) = match outcome? {
@@ -115,16 +118,13 @@ pub(crate) async fn create(
     let upload = match first_bytes.filter(|_| is_new) {
         Some(bytes) => {
             let stream = tus::incoming(body, state.alive.shutdown.clone());
-            match resumable::append(app, account, id, bytes, stream).await {
-                Ok(upload) => upload,
-                Err(error) => {
-                    // The client does not learn the address, so it cannot go on.
-                    let _ = resumable::remove(app, account, id).await;
-                    return Err(error.into());
-                }
-            }
+            let patch = Patch {
+                is_only_request,
+                ..bytes
+            };
+            resumable::append(app, account, id, patch, stream).await?
         }
-        None => resumable::show(app, account, id).await?,
+        None => resumable::current_offset(app, account, id).await?,
     };
     let mut headers = progress(&upload);
     insert(&mut headers, LOCATION, &format!("/api/uploads/{id}"));
@@ -162,7 +162,7 @@ pub(crate) async fn show(
     _: Version,
     UploadPath(id): UploadPath,
 ) -> Result<Response, Error> {
-    let upload = resumable::show(&state.app, principal.account, &id).await?;
+    let upload = resumable::current_offset(&state.app, principal.account, &id).await?;
     let mut headers = progress(&upload);
     match upload.length() {
         Some(bytes) => insert(&mut headers, tus::LENGTH, &bytes.to_string()),

@@ -4,8 +4,8 @@
 //! checkpoint on the way begins a sync and returns what the sync before it made durable. So neither the network nor the
 //! disk waits for the other.
 
-use super::hash;
-use super::position::{Extent, Position, Progress, not_found, split_for_block};
+use super::position::{Extent, Position, Progress, in_use, not_found, split_for_block};
+use super::{Proceed, hash};
 use crate::error::Error;
 use crate::key::Key;
 use crate::memory::{BLOCK_BYTES, Memory, Reserved};
@@ -21,6 +21,8 @@ use tokio::time::{Instant, sleep};
 /// Time to wait for the lock of another appender, which has been told to end.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
+/// Bytes of a piece of a copy.
+const COPY_BYTES: u64 = 32 << 20;
 
 /// Writes bytes behind a position: one block on a thread for blocking work, while the next one is filled.
 #[derive(Debug)]
@@ -66,21 +68,28 @@ pub(super) async fn create(key: &Key, root: &Path) -> Result<(), Error> {
 }
 
 /// Copies the first bytes of an unfinished file to a new one, whose name is durable then.
-pub(super) async fn copy(from: &Key, to: &Key, root: &Path, bytes: u64) -> Result<(), Error> {
+pub(super) async fn copy(from: &Position, to: &Key, root: &Path, proceed: &Proceed) -> Result<(), Error> {
     create(to, root).await?;
-    let paths: [PathBuf; 2] = [from, to].map(|key| root.join(key.as_str()));
-    blocking(to, "write", move || {
-        let [from, to] = paths;
-        let mut to = File::options().write(true).open(to)?;
-        let copied = io::copy(&mut io::Read::take(File::open(from)?, bytes), &mut to)?;
-        to.sync_all()?;
-        if copied == bytes {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::UnexpectedEof.into())
+    let paths: [PathBuf; 2] = [&from.key, to].map(|key| root.join(key.as_str()));
+    let (bytes, proceed) = (from.bytes, proceed.clone());
+    let is_whole = blocking(to, "write", move || {
+        let [from, to] = paths.map(|path| File::options().read(true).write(true).open(path));
+        let (mut from, mut to, mut left) = (from?, to?, bytes);
+        while left > 0 {
+            let piece = left.min(COPY_BYTES);
+            let copied = io::copy(&mut io::Read::take(&mut from, piece), &mut to)?;
+            to.sync_data()?;
+            if copied < piece {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if !proceed() {
+                return Ok(false);
+            }
+            left -= piece;
         }
-    })
-    .await
+        to.sync_all().map(|()| true)
+    });
+    is_whole.await?.then_some(()).ok_or_else(|| in_use(to))
 }
 
 /// Runs work on a file on a thread for blocking work.

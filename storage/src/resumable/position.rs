@@ -65,6 +65,11 @@ pub(super) fn not_found(key: &Key) -> Error {
     Error::NotFound { key: key.to_string() }
 }
 
+/// The error of a file that another request writes to.
+pub(super) fn in_use(key: &Key) -> Error {
+    Error::InUse { key: key.to_string() }
+}
+
 /// The bytes of a chunk that fit into a block that has `filled` bytes, and the others.
 pub(super) fn split_for_block(chunk: &[u8], filled: usize) -> (&[u8], &[u8]) {
     chunk.split_at((BLOCK_BYTES - filled).min(chunk.len()))

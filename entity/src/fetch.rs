@@ -41,7 +41,9 @@ pub struct Model {
     pub recipe: Json,
     /// The validator of the reply from which the received bytes are.
     pub validator: Option<String>,
-    /// Number of attempts in a row that brought no byte.
+    /// The longest part of the file that any attempt has reached, in bytes.
+    pub most_bytes: i64,
+    /// Number of attempts in a row that got no further.
     pub failures: i32,
     /// The next attempt begins after this time, on the database clock.
     pub run_at_ms: i64,
@@ -109,6 +111,7 @@ pub async fn create(db: &DatabaseTransaction, upload: &str, new: &New) -> Result
         (Column::Request, new.request.as_str().into()),
         (Column::Preset, Expr::value(new.preset.clone())),
         (Column::Recipe, Expr::value(new.recipe.clone())),
+        (Column::MostBytes, 0_i64.into()),
         (Column::Failures, 0.into()),
         (Column::RunAtMs, crate::now_ms(db)),
         (Column::DeadlineMs, crate::in_ms(db, crate::millis(new.timeout))),
@@ -159,6 +162,7 @@ pub async fn due(db: &DatabaseConnection, limit: u64, max_running: u32) -> Resul
         )
         .join_subquery(JoinType::LeftJoin, running, RUNNING, is_of_account)
         .and_where(Expr::col((Entity, Column::RunAtMs)).lte(crate::now_ms(db)))
+        .and_where(Expr::col((Entity, Column::ErrorCode)).is_null())
         .and_where(Expr::col((upload::Entity, upload::Column::TaskId)).is_null())
         .cond_where(
             Condition::any()
@@ -204,7 +208,9 @@ pub async fn forget_request(db: &DatabaseTransaction, upload: &str) -> Result<()
 /// The outcome of an attempt that did not end the fetch.
 #[derive(Clone, Copy, Debug)]
 pub struct Postponed {
-    /// Number of attempts in a row that brought no byte.
+    /// The longest part of the file that any attempt has reached, in bytes.
+    pub most_bytes: i64,
+    /// Number of attempts in a row that got no further.
     pub failures: i32,
     /// Time until the next attempt.
     pub delay: Duration,
@@ -229,6 +235,7 @@ impl UploadLease {
     pub async fn postpone_fetch(&self, db: &impl ConnectionTrait, postponed: Postponed) -> Result<bool, DbErr> {
         let update = Entity::update_many()
             .filter(Column::UploadId.in_subquery(self.held_upload()))
+            .col_expr(Column::MostBytes, Expr::value(postponed.most_bytes))
             .col_expr(Column::Failures, Expr::value(postponed.failures))
             .col_expr(Column::RunAtMs, crate::in_ms(db, crate::millis(postponed.delay)));
         Ok(update.exec(db).await?.rows_affected == 1)

@@ -210,6 +210,10 @@ pub async fn count_open(db: &impl ConnectionTrait, user: UserId) -> Result<u64, 
 /// # Errors
 /// Any database error.
 pub async fn of_user(db: &impl ConnectionTrait, user: UserId, id: &str) -> Result<Option<Model>, DbErr> {
+    // Postgres accepts no NUL in text.
+    if id.contains('\0') {
+        return Ok(None);
+    }
     let found = Entity::find_by_id(id).filter(Column::UserId.eq(user.0));
     let is_current = Expr::col(Column::ExpiresAtMs).gt(crate::now_ms(db));
     found.filter(is_current).one(db).await

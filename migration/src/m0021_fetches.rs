@@ -45,6 +45,7 @@ fn fetches() -> TableCreateStatement {
         .col(text_null("preset"))
         .col(json("recipe"))
         .col(text_null("validator"))
+        .col(big_integer("most_bytes"))
         .col(integer("failures"))
         .col(big_integer("run_at_ms"))
         .col(big_integer("deadline_ms"))

@@ -197,7 +197,11 @@ fn environment(
     redis_url: Option<String>,
     credentials: Option<S3Credentials>,
 ) -> Vec<(&'static str, String)> {
-    let mut environment = vec![("DATABASE_URL", database_url), ("STORAGE_URL", storage_url)];
+    let mut environment = vec![
+        ("DATABASE_URL", database_url),
+        ("STORAGE_URL", storage_url),
+        ("RUSHES_SEALING_KEY", SECRET.to_owned()),
+    ];
     environment.extend(redis_url.map(|url| ("REDIS_URL", url)));
     if let Some(keys) = credentials {
         environment.extend([

@@ -20,7 +20,7 @@
 //!    over once, so an attempt that is repeated after a kill makes no second task.
 //!
 //! An attempt that fails is repeated after a growing pause if the error may pass ([`outbound::Error::is_transient`]).
-//! The number of attempts counts those in a row that brought no byte. All end with the deadline of the fetch. An
+//! The number of attempts counts those in a row that got no further. All end with the deadline of the fetch. An
 //! account has a bounded number of attempts in progress, and one that is too slow ends early, so that hosts that send a
 //! byte a minute do not take the places of others. An error that ends the fetch is stored with a code
 //! `source_url_…`.
@@ -37,6 +37,7 @@
 //! a query, as due tasks are.
 
 mod attempt;
+mod pace;
 mod request;
 
 pub use attempt::{DueFetch, take_due};

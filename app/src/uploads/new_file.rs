@@ -66,7 +66,7 @@ impl Session {
     /// # Errors
     /// `upload_interrupted` when another request has the upload; errors of the storage and the database.
     pub(super) async fn begin_again(&mut self) -> Result<(), Error> {
-        let (app, old, new) = (self.app.clone(), self.row.files(), NewFile::list(&self.app).await?);
+        let (app, new) = (self.app.clone(), NewFile::list(&self.app).await?);
         let begun = app.storage.begin(&new.key, app.settings.limits.max_upload_bytes).await;
         let multipart = match begun {
             Ok(multipart) => multipart,
@@ -81,7 +81,7 @@ impl Session {
             let is_held = self.lease.begin_again(db, &file).await?;
             is_held.then_some(()).ok_or_else(interrupted)?;
             new.unlist(db).await?;
-            Ok::<_, Error>(trash::add_keys(db, &old, REPLACED_AFTER).await?)
+            Ok::<_, Error>(self.list_files(db).await?)
         });
         let written = app.with_timeout(written).await;
         new.drop_after(&app, file.multipart_id.as_deref(), written).await?;
@@ -89,6 +89,7 @@ impl Session {
             // If this fails, the bucket removes the parts by its own rule.
             let _ = app.storage.abort_multipart(&old, self.row.open_multipart()).await;
         }
+        self.remove_files().await;
         let row = &mut self.row;
         (row.key, row.multipart_id) = (file.key, file.multipart_id);
         row.part_bytes = i64::try_from(file.part_bytes).unwrap_or(i64::MAX);

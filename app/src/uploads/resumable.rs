@@ -9,6 +9,7 @@ use super::lifetime::lifetime;
 use super::receive;
 use super::session::Session;
 use crate::app::Core;
+use crate::file_name;
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::trash::{remove_listed, unlist};
 use crate::uninterrupted::uninterrupted;
@@ -101,7 +102,7 @@ async fn begin<R: Serialize>(
     let row = upload::New {
         id: id.to_string(),
         key: key.to_string(),
-        file_name: new.file_name,
+        file_name: file_name::display(&new.file_name),
         metadata: new.metadata,
         length_bytes: new.length_bytes,
         presigned: new.presigned,

@@ -10,8 +10,8 @@ use crate::container::{PEEK_BYTES, check_media};
 use crate::trash::{remove, remove_listed};
 use bytes::BytesMut;
 use domain::{Code, UserId};
-use entity::trash;
 use entity::upload::{self, Checkpoint, Ownership, UploadLease};
+use entity::{DatabaseTransaction, DbErr, trash};
 use futures::TryStreamExt;
 use storage::{Appender, Extent, Key, Multipart, Position, Progress};
 use uuid::Uuid;
@@ -259,23 +259,35 @@ impl Session {
         if let Ok(key) = Key::parse(&row.key) {
             app.storage.abort_multipart(&key, row.open_multipart()).await?;
         }
-        let files = row.files();
         let deleted = entity::write(&app.db, async |db| {
             if !self.lease.delete(db).await? {
                 return Err(interrupted());
             }
-            Ok::<_, Error>(trash::add_keys(db, &files, row.removal_delay()).await?)
+            Ok::<_, Error>(self.list_files(db).await?)
         });
         app.with_timeout(deleted).await?;
-        for key in &files {
-            if row.replaced {
+        self.remove_files().await;
+        Ok(())
+    }
+
+    /// Puts the files on the trash list.
+    ///
+    /// # Errors
+    /// Any database error.
+    pub(super) async fn list_files(&self, db: &DatabaseTransaction) -> Result<(), DbErr> {
+        trash::add_keys(db, &self.row.files(), self.row.removal_delay()).await
+    }
+
+    /// Removes the files, which are on the trash list.
+    pub(super) async fn remove_files(&self) {
+        for key in &self.row.files() {
+            if self.row.replaced {
                 // It stays on the list, because a request that was replaced may write it again.
-                remove(app, key).await;
+                remove(&self.app, key).await;
             } else {
-                remove_listed(app, key).await;
+                remove_listed(&self.app, key).await;
             }
         }
-        Ok(())
     }
 
     /// Releases the upload for the next request. If the database does not answer, its lease ends.

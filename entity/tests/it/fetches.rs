@@ -48,6 +48,7 @@ async fn a_fetch_is_due_until_it_is_held_postponed_or_failed() {
     assert_eq!(due(&db).await, ["a"]);
     assert!(fetch::remaining(&db, "a").await.unwrap() > TTL / 2);
     let later = Postponed {
+        most_bytes: 7,
         failures: 3,
         delay: TTL,
     };
@@ -61,7 +62,8 @@ async fn a_fetch_is_due_until_it_is_held_postponed_or_failed() {
     assert!(lease.postpone_fetch(&db, later).await.unwrap());
     lease.release(&db).await.unwrap();
     assert!(due(&db).await.is_empty(), "it is postponed");
-    assert_eq!(fetch::of_upload(&db, "a").await.unwrap().unwrap().failures, 3);
+    let postponed = fetch::of_upload(&db, "a").await.unwrap().unwrap();
+    assert_eq!((postponed.most_bytes, postponed.failures), (7, 3));
 
     let lease = new_fetch(&db, user, "b").await;
     lease.take(&db, None).await.unwrap();

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::key::Key;
 use crate::memory::{BLOCK_BYTES, Memory, Reserved};
 use bytes::{Bytes, BytesMut};
+use nix::sys::statvfs::fstatvfs;
 use sha2::{Digest, Sha256};
 use std::fs::{File, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -21,6 +22,9 @@ use tokio::time::{Instant, sleep};
 /// Time to wait for the lock of another appender, which has been told to end.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
+/// Space of the file system that unfinished files leave free: this part of it, and at most this many bytes.
+const RESERVE_PART: u64 = 16;
+const RESERVE_BYTES: u64 = 16 << 20;
 /// Bytes of a piece of a copy.
 const COPY_BYTES: u64 = 32 << 20;
 
@@ -48,10 +52,24 @@ struct Target {
 
 impl Target {
     fn write(&mut self, block: &[u8]) -> io::Result<()> {
+        check_free_space(&self.file)?;
         self.file.write_all(block)?;
         self.hash.update(block);
         Ok(())
     }
+}
+
+/// Refuses more bytes when the file system has hardly any space left. Unfinished files stay on a full disk, and a request
+/// that removes one needs space for rows in the database, which is on the same disk in a small setup.
+fn check_free_space(file: &File) -> io::Result<()> {
+    let disk = fstatvfs(file)?;
+    // Numbers of blocks of one size.
+    let (free, total) = (disk.blocks_available(), disk.blocks());
+    let reserve = (total / RESERVE_PART).min(RESERVE_BYTES / disk.fragment_size().max(1));
+    if free < reserve {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
+    Ok(())
 }
 
 /// Creates an empty file whose name is durable.

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) const NAME: &str = "fetches";
 const POLL: Duration = Duration::from_secs(1);
 /// Maximum number of files that a worker fetches at the same time. A fetch needs bandwidth, and hardly any memory.
-const MAX_FETCHES: usize = 8;
+const MAX_FETCHES: usize = 64;
 /// Time in which the fetches in progress store their bytes after a shutdown began.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
 

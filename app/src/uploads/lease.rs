@@ -1,7 +1,8 @@
 //! The lease of a request on an upload (`entity::upload`): how it is taken, and how it is kept.
 //!
-//! *Problem.* A holder waits for the storage, for minutes when it copies a large file. Its lease must not end meanwhile,
-//! and a newcomer must not void a copy that makes progress. But a holder that is dead, frozen or stuck must go.
+//! *Problem.* A holder waits for the storage, for minutes when it copies a large file. Its lease must not end during
+//! that time, and a newcomer must not void a copy that makes progress. But a holder that is dead, frozen or stuck must
+//! go.
 //!
 //! *Mechanism.* A task per holder ([`Keeper`]) renews the lease as long as no other request asks for the upload, and
 //! publishes the answer of the database. After it was asked, it renews only when the holder has reported progress since

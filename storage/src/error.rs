@@ -208,8 +208,8 @@ pub(crate) fn is_part_refusal(error: &object_store::Error) -> bool {
         .any(|code| text.contains(code))
 }
 
-/// Returns `true` if a bucket has no such multipart upload. `object_store` knows that by the status 404, but servers reply
-/// with others too.
+/// Returns `true` if a bucket has no such multipart upload. `object_store` knows that by the status 404, but servers
+/// reply with others too.
 pub(crate) fn is_no_such_upload(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::NotFound { .. }) || error.to_string().contains("NoSuchUpload")
 }

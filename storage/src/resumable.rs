@@ -28,7 +28,7 @@ mod position;
 mod presigned;
 mod whole;
 
-pub use position::{Extent, Multipart, Position, Progress};
+pub use position::{Extent, Multipart, Position, Proceed, Progress};
 
 use crate::error::Error;
 use crate::key::Key;
@@ -36,10 +36,6 @@ use crate::storage::{Location, Storage};
 use bucket::BucketAppender;
 use directory::DirectoryAppender;
 use position::not_found;
-use std::sync::Arc;
-
-/// A function that is called between the pieces of a copy. It returns `false` to end the copy.
-pub type Proceed = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Writes bytes behind a position.
 #[derive(Debug)]

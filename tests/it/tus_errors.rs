@@ -14,8 +14,8 @@ async fn small() -> TestApp {
     .await
 }
 
-/// The state that a refused request must not change. A request that reaches the upload takes it and releases it again, so
-/// the end of its lease does not count.
+/// The state that a refused request must not change. A request that reaches the upload takes it and releases it again,
+/// so the end of its lease does not count.
 async fn unchanging(app: &TestApp) -> Vec<String> {
     let upload = entity::upload::Entity::find().one(&app.db).await.unwrap().unwrap();
     assert_eq!((&upload.holder, upload.replaced), (&None, false), "{upload:?}");

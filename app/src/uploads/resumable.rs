@@ -145,8 +145,7 @@ const fn is_sent_here(upload: &upload::Model) -> bool {
 /// # Errors
 /// `upload_not_found`; errors of the database.
 pub async fn current_offset(app: &Core, user: UserId, id: &str) -> Result<upload::Model, Error> {
-    let found = app.with_timeout(upload::of_user(&app.db, user, id)).await?;
-    let row = found.filter(is_sent_here).ok_or(Code::UploadNotFound)?;
+    let row = find(app, user, id).await?;
     if row.holder.is_none() {
         return Ok(row);
     }
@@ -154,11 +153,16 @@ pub async fn current_offset(app: &Core, user: UserId, id: &str) -> Result<upload
     uninterrupted(async move {
         match Session::take_over(&app, user, &id, is_sent_here).await {
             Ok(session) => Ok(session.release().await),
-            Err(error) if is_interrupted(&error) => Ok(row),
+            Err(error) if is_interrupted(&error) => find(&app, user, &id).await,
             Err(error) => Err(error),
         }
     })
     .await
+}
+
+async fn find(app: &Core, user: UserId, id: &str) -> Result<upload::Model, Error> {
+    let found = app.with_timeout(upload::of_user(&app.db, user, id)).await?;
+    Ok(found.filter(is_sent_here).ok_or(Code::UploadNotFound)?)
 }
 
 /// Returns `true` if another request has the upload, or asks for it.

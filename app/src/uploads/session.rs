@@ -139,8 +139,8 @@ impl Session {
     /// Makes bytes durable and records them.
     ///
     /// # Errors
-    /// `upload_not_found` when the file is gone; `upload_interrupted` when another request has the upload; errors of the
-    /// storage and the database.
+    /// `upload_not_found` when the file is gone; `upload_interrupted` when another request has the upload; errors of
+    /// the storage and the database.
     pub(super) async fn checkpoint(&mut self, appender: &mut Appender, extent: Extent) -> Result<(), Error> {
         let progress = appender.checkpoint(extent).await.map_err(gone)?;
         // The whole parts of a bucket may end before the tail with which this request began.
@@ -299,8 +299,8 @@ impl Session {
     }
 }
 
-/// The error of an upload whose file is gone, as after a backup was restored, or after the bucket has aborted a multipart
-/// upload by its own rule.
+/// The error of an upload whose file is gone, as after a backup was restored, or after the bucket has aborted a
+/// multipart upload by its own rule.
 pub(super) fn gone(error: storage::Error) -> Error {
     match error {
         storage::Error::NotFound { key } => {

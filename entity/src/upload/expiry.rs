@@ -7,8 +7,8 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, DatabaseConnection, ExprTrait, QueryOrder, QuerySelect};
 use std::time::Duration;
 
-/// Delay after which a file is removed that a holder which was replaced may still write to. What is removed before comes
-/// back when the bucket gets a request of it late.
+/// Delay after which a file is removed that a holder which was replaced may still write to. What is removed before
+/// comes back when the bucket gets a request of it late.
 pub const REPLACED_AFTER: Duration = Duration::from_hours(1);
 
 /// An upload whose time is over, held for its removal.

@@ -85,8 +85,8 @@ impl UploadLease {
         }))
     }
 
-    /// Takes the upload if no other request holds it, or by force from a holder that is still `replaced`. Returns the row
-    /// as the previous holder left it; `None` if another request holds it, or if the upload is gone.
+    /// Takes the upload if no other request holds it, or by force from a holder that is still `replaced`. Returns the
+    /// row as the previous holder left it; `None` if another request holds it, or if the upload is gone.
     ///
     /// # Errors
     /// Any database error.

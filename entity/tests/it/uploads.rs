@@ -97,22 +97,6 @@ async fn a_request_that_was_replaced_changes_nothing() {
     first.release(&db).await.unwrap();
     let taken = first.take(&db, None).await.unwrap().unwrap();
     assert_eq!((taken.key.as_str(), taken.replaced), ("b", false));
-    db.execute_unprepared("UPDATE uploads SET replaced = (1 = 1)")
-        .await
-        .unwrap();
-    let empty = upload::EmptyFile {
-        key: "c".to_owned(),
-        multipart_id: None,
-        part_bytes: 0,
-    };
-    let again = entity::write(&db, async |db| first.begin_again(db, &empty).await);
-    assert!(again.await.unwrap());
-    let row = upload::of_user(&db, owner, "a").await.unwrap().unwrap();
-    assert_eq!(
-        (row.key.as_str(), row.replaced),
-        ("c", false),
-        "no other request knows the new file"
-    );
     db.execute_unprepared("UPDATE uploads SET until_ms = 1").await.unwrap();
     assert!(second.take(&db, None).await.unwrap().is_some(), "its lease has ended");
 }
@@ -135,6 +119,31 @@ async fn a_file_is_handed_over_once_and_only_when_it_is_complete() {
     lease.take(&db, None).await.unwrap().unwrap();
     assert!(!attach(&db, &lease, task.id).await, "it has a task");
     assert_eq!(upload::count_open(&db, owner).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_upload_that_begins_again_has_a_file_that_no_replaced_request_knows() {
+    let (db, _directory) = database("uploads").await;
+    let owner = new_task(&db).await.owner();
+    new_upload(&db, owner, "a").await;
+    let first = lease("a", "1");
+    first.take(&db, None).await.unwrap().unwrap();
+    db.execute_unprepared("UPDATE uploads SET replaced = (1 = 1)")
+        .await
+        .unwrap();
+    let empty = upload::EmptyFile {
+        key: "c".to_owned(),
+        multipart_id: None,
+        part_bytes: 0,
+    };
+    let again = entity::write(&db, async |db| first.begin_again(db, &empty).await);
+    assert!(again.await.unwrap());
+    let row = upload::of_user(&db, owner, "a").await.unwrap().unwrap();
+    assert_eq!(
+        (row.key.as_str(), row.replaced),
+        ("c", false),
+        "no other request knows the new file"
+    );
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Unfinished files in a bucket: multipart uploads.
 
-use super::position::{Extent, Multipart, Position, Progress, in_use, not_found, split_for_block};
-use super::{Proceed, hash};
+use super::hash;
+use super::position::{Extent, Multipart, Position, Proceed, Progress, in_use, not_found, split_for_block};
 use crate::error::Error;
 use crate::key::Key;
 use crate::memory::{BLOCK_BYTES, Memory, Reserved};

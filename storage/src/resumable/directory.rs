@@ -4,8 +4,8 @@
 //! checkpoint on the way begins a sync and returns what the sync before it made durable. So neither the network nor the
 //! disk waits for the other.
 
-use super::position::{Extent, Position, Progress, in_use, not_found, split_for_block};
-use super::{Proceed, hash};
+use super::hash;
+use super::position::{Extent, Position, Proceed, Progress, in_use, not_found, split_for_block};
 use crate::error::Error;
 use crate::key::Key;
 use crate::memory::{BLOCK_BYTES, Memory, Reserved};

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::key::Key;
 use crate::memory::BLOCK_BYTES;
+use std::sync::Arc;
 
 /// The durable bytes of an unfinished file.
 #[derive(Clone, Debug)]
@@ -59,6 +60,9 @@ pub enum Extent {
     /// All bytes, the last of the file included.
     End,
 }
+
+/// A function that is called between the pieces of a copy. It returns `false` to end the copy.
+pub type Proceed = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// The error of a file that is gone.
 pub(super) fn not_found(key: &Key) -> Error {

@@ -1,7 +1,7 @@
 //! The end of an unfinished file: it becomes a whole object, or is removed.
 
-use super::position::{Multipart, Position, Progress, not_found};
-use super::{Proceed, bucket, directory, hash};
+use super::position::{Multipart, Position, Proceed, Progress, not_found};
+use super::{bucket, directory, hash};
 use crate::error::{Error, is_no_such_upload, is_part_refusal};
 use crate::key::Key;
 use crate::put::Stored;
@@ -26,8 +26,8 @@ impl Storage {
         })
     }
 
-    /// Makes an object of parts, named by their content ids (`ETag`), and returns its length in bytes. It is no error if
-    /// it is an object already.
+    /// Makes an object of parts, named by their content ids (`ETag`), and returns its length in bytes. It is no error
+    /// if it is an object already.
     ///
     /// # Errors
     /// [`Error::PartsRefused`]; [`Error::NotFound`] if the file or its multipart upload is gone;

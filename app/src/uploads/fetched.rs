@@ -44,6 +44,7 @@ use super::resumable;
 use crate::app::Core;
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::recipe_choice::{RecipeChoice, check_names};
+use crate::webhooks::{WebhookUrl, ensure_for_tasks};
 use crate::{Error, Refusal};
 use anyhow::Context as _;
 use domain::{Code, UserId};
@@ -62,6 +63,8 @@ pub struct NewFetch {
     pub file_name: Option<String>,
     /// The recipe to use.
     pub choice: RecipeChoice,
+    /// The URL that gets the events of the task, and the failure of the fetch.
+    pub webhook_url: Option<WebhookUrl>,
     /// The hash of the request, for its idempotency key.
     pub fingerprint: Fingerprint,
 }
@@ -83,11 +86,16 @@ pub async fn create<R: Serialize + Send + Sync + 'static>(
     Headers::parse(pairs).map_err(|error| refusal(&error))?;
     let resolved = new.choice.resolve(&app.settings.default_preset)?;
     app.with_timeout(check_names(&app.db, user, &resolved.recipe)).await?;
+    if new.webhook_url.is_some() {
+        // Not in the transaction below: a secret that no message needs does no harm.
+        app.with_timeout(ensure_for_tasks(&app.db, user)).await?;
+    }
     let fetch = fetch::New {
         url: new.url,
         headers: serde_json::to_string(&new.headers).context("failed to serialize headers")?,
         preset: resolved.preset,
         recipe: serde_json::to_value(resolved.recipe).context("failed to serialize a recipe")?,
+        webhook_url: new.webhook_url.map(WebhookUrl::into_string),
         timeout: FETCH_TIMEOUT,
     };
     let upload = resumable::New {

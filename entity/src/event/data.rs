@@ -1,9 +1,9 @@
 //! The data of events: the subject in the form in which the API shows it in lists (`api::tasks::TaskItem`,
-//! `api::uploads::UploadView`, `api::events::VideoItem`). Tests compare the two. The form is written here, because an
+//! `api::uploads::UploadView`, `api::events::VideoItem`, `api::events::DisabledWebhook`). Tests compare the two. The form is written here, because an
 //! event is stored with its change, and delivered later as it is stored.
 
 use crate::task::TaskSummary;
-use crate::{fetch, upload, video};
+use crate::{delivery, fetch, upload, video, webhook};
 use chrono::{DateTime, Utc};
 use domain::{Status, UploadStatus, Visibility};
 use serde::Serialize;
@@ -119,6 +119,29 @@ impl VideoData {
             published_at: video.published_at,
             created_at: video.created_at,
             updated_at: video.updated_at,
+        }
+    }
+}
+
+/// A webhook that was disabled: an endpoint, or the URL of one task.
+#[derive(Serialize)]
+pub(super) struct WebhookData {
+    webhook_id: Option<i64>,
+    task_id: Option<i64>,
+    url: String,
+    delivery_id: String,
+    disabled_at: DateTime<Utc>,
+}
+
+impl WebhookData {
+    pub(super) fn of(endpoint: &webhook::Model, delivery: &delivery::Model) -> Self {
+        let is_endpoint = endpoint.url.is_some();
+        Self {
+            webhook_id: is_endpoint.then_some(endpoint.id),
+            task_id: delivery.task_id.filter(|_| !is_endpoint),
+            url: delivery.url.clone(),
+            delivery_id: delivery.id.clone(),
+            disabled_at: endpoint.disabled_at.unwrap_or_else(crate::now),
         }
     }
 }

@@ -1,0 +1,75 @@
+//! The secret of signatures: `whsec_` and the base64 of 32 random bytes (Standard Webhooks).
+
+use crate::Error;
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use standardwebhooks::Webhook;
+use std::fmt;
+
+const PREFIX: &str = "whsec_";
+const BYTES: usize = 32;
+
+/// A secret of an endpoint.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl Secret {
+    /// A random secret.
+    pub(crate) fn generate() -> Result<Self, Error> {
+        let mut bytes = [0; BYTES];
+        getrandom::fill(&mut bytes).context("the system has no random numbers")?;
+        Ok(Self(format!("{PREFIX}{}", STANDARD.encode(bytes))))
+    }
+
+    /// The text that a column stores.
+    pub(crate) fn to_stored(&self) -> String {
+        self.0.clone()
+    }
+
+    /// Reads what [`Secret::to_stored`] has written.
+    pub(crate) fn from_stored(stored: &str) -> Result<Self, Error> {
+        Ok(Self(stored.to_owned()))
+    }
+
+    /// The text for the account.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
+    }
+
+    /// The signature of a message at a time in seconds since 1970, such as `v1,…`.
+    pub(crate) fn sign(&self, message: &str, at: i64, body: &str) -> Result<String, Error> {
+        let webhook = Webhook::new(&self.0).context("a stored secret is damaged")?;
+        let signature = webhook.sign(message, at, body.as_bytes());
+        Ok(signature.context("failed to sign a message")?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_the_one_of_the_specification() {
+        let secret = Secret::from_stored("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD").unwrap();
+        let body = r#"{"email":"test@example.com","username":"test_user"}"#;
+        let signature = secret.sign("msg_27UH4WbU6Z5A5EzD8u03UvzRbpk", 1_649_367_553, body);
+        assert_eq!(signature.unwrap(), "v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw=");
+    }
+
+    #[test]
+    fn secrets_are_random_and_in_no_debug_output() {
+        let (one, other) = (Secret::generate().unwrap(), Secret::generate().unwrap());
+        assert_ne!(one, other);
+        assert!(!format!("{one:?}").contains("whsec_"));
+        assert_eq!(Secret::from_stored(&one.to_stored()).unwrap(), one);
+        assert_eq!(one.into_string().len(), PREFIX.len() + 44);
+    }
+}

@@ -74,6 +74,12 @@ impl WebhookUrl {
     }
 
     /// The URL as it was given.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The URL as it was given.
     pub(crate) fn into_string(self) -> String {
         self.0
     }
@@ -87,7 +93,10 @@ pub fn event_types(words: Vec<String>) -> Result<EventTypes, Refusal> {
     for (index, word) in words.iter().enumerate() {
         if !EventType::ALL.iter().any(|known| known.as_str() == word) {
             let given: String = word.chars().take(100).collect();
-            let detail = format!("{given:?}; accepted: {}", EventType::ALL.map(EventType::as_str).join(", "));
+            let detail = format!(
+                "{given:?}; accepted: {}",
+                EventType::ALL.map(EventType::as_str).join(", ")
+            );
             return Err(Refusal::of_invalid_field(&format!("event_types[{index}]"), detail));
         }
     }
@@ -149,7 +158,9 @@ pub struct WebhookChange {
 /// # Errors
 /// `webhook_url_invalid`, `webhook_url_forbidden`; `webhook_not_found` when another request has removed it.
 pub async fn update(app: &App, webhook: &webhook::Model, change: WebhookChange) -> Result<webhook::Model, Error> {
-    let url = change.url.map(|url| WebhookUrl::parse(&app.settings.outbound, "url", &url));
+    let url = change
+        .url
+        .map(|url| WebhookUrl::parse(&app.settings.outbound, "url", &url));
     let change = Change {
         url: url.transpose()?.map(WebhookUrl::into_string),
         event_types: change.event_types,
@@ -221,8 +232,8 @@ pub async fn send_test(app: &App, webhook: &webhook::Model, data: &impl Serializ
 /// A page of deliveries.
 #[derive(Debug)]
 pub struct DeliveryPage {
-    /// The deliveries, the newest first.
-    pub deliveries: Vec<delivery::Model>,
+    /// The deliveries, the newest first, each with `true` if it is one to a webhook.
+    pub deliveries: Vec<(delivery::Model, bool)>,
     /// The last delivery, when another page follows.
     pub next: Option<String>,
 }
@@ -242,23 +253,31 @@ pub async fn deliveries(app: &App, user: UserId, page: Page) -> Result<DeliveryP
     let more = deliveries.len() as u64 > limit;
     deliveries.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let next = deliveries.last().filter(|_| more).map(|last| last.id.clone());
+    let of_tasks = app.with_timeout(webhook::id_of_tasks(&app.db, user)).await?;
+    let to_webhook = |delivery: delivery::Model| {
+        let is_one = Some(delivery.endpoint_id) != of_tasks;
+        (delivery, is_one)
+    };
+    let deliveries = deliveries.into_iter().map(to_webhook).collect();
     Ok(DeliveryPage { deliveries, next })
 }
 
-/// Sends a message again, with the same id, at once and with all attempts.
+/// Sends a message again, with the same id, at once and with all attempts. Returns it, and `true` if it is one to a
+/// webhook.
 ///
 /// # Errors
 /// `delivery_not_found`, `webhook_disabled`.
-pub async fn send_again(app: &App, user: UserId, id: &str) -> Result<delivery::Model, Error> {
+pub async fn send_again(app: &App, user: UserId, id: &str) -> Result<(delivery::Model, bool), Error> {
     let found = app.with_timeout(delivery::of_user(&app.db, user, id)).await?;
     let (delivery, webhook) = found.ok_or(Code::DeliveryNotFound)?;
     require_enabled(&webhook)?;
     let url = webhook.url.as_deref().unwrap_or(&delivery.url);
     let sent = app.with_timeout(delivery::send_again(&app.db, id, url)).await;
-    sent.map_err(|error| match error {
+    let sent = sent.map_err(|error| match error {
         DbErr::RecordNotUpdated => Code::DeliveryNotFound.into(),
         error => Error::from(error),
-    })
+    });
+    Ok((sent?, webhook.url.is_some()))
 }
 
 fn require_enabled(webhook: &webhook::Model) -> Result<(), Error> {

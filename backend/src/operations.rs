@@ -6,7 +6,8 @@ mod uploads;
 use crate::error::{Refusal, reply};
 use crate::openapi::{Api, response_of};
 use crate::routes::{
-    auth, events, health, images, library, metrics, plan, presets, report, searches, tasks, video, videos,
+    auth, deliveries, events, health, images, library, metrics, plan, presets, report, searches, tasks, video, videos,
+    webhooks,
 };
 use crate::{AppState, request_guards};
 use axum::Router;
@@ -57,6 +58,7 @@ fn requests() -> OpenApiRouter<AppState> {
         .merge(library())
         .merge(uploads::without_bytes())
         .merge(events())
+        .merge(webhooks())
         .routes(routes!(health::health))
 }
 
@@ -126,6 +128,18 @@ fn events() -> OpenApiRouter<AppState> {
         .routes(routes!(events::list))
         .routes(routes!(events::stream))
         .routes(routes!(events::create_ticket))
+}
+
+fn webhooks() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::show_secret))
+        .routes(routes!(webhooks::rotate_task_secret))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::resend))
+        .routes(routes!(webhooks::show, webhooks::update, webhooks::remove))
+        .routes(routes!(webhooks::rotate_secret))
+        .routes(routes!(webhooks::test))
 }
 
 /// Downloads of outputs. The time until their reply begins is limited, but not the reply.
@@ -267,6 +281,17 @@ mod tests {
         PATCH /api/videos/{id} (bearer)
         POST /api/videos/{id}/publish (bearer)
         POST /api/videos/{id}/unpublish (bearer)
+        GET /api/webhooks (bearer)
+        POST /api/webhooks (bearer)
+        GET /api/webhooks/deliveries (bearer)
+        POST /api/webhooks/deliveries/{id}/resend (bearer)
+        GET /api/webhooks/secret (bearer)
+        POST /api/webhooks/secret/rotate (bearer)
+        DELETE /api/webhooks/{id} (bearer)
+        GET /api/webhooks/{id} (bearer)
+        PATCH /api/webhooks/{id} (bearer)
+        POST /api/webhooks/{id}/rotate-secret (bearer)
+        POST /api/webhooks/{id}/test (bearer)
         GET /livez
         GET /metrics
         GET /ping

@@ -32,7 +32,10 @@ const WANTED_MAX: Duration = Duration::from_hours(24);
 #[must_use]
 pub fn pause(failures: u32, random: f64, wanted: Option<Duration>) -> Option<Duration> {
     let index = usize::try_from(failures.checked_sub(1)?).ok()?;
-    let pause = PAUSES.get(index)?.max(&wanted.unwrap_or_default().min(WANTED_MAX)).to_owned();
+    let pause = PAUSES
+        .get(index)?
+        .max(&wanted.unwrap_or_default().min(WANTED_MAX))
+        .to_owned();
     Some(pause.mul_f64(1.0 + JITTER * random.clamp(0.0, 1.0)))
 }
 
@@ -70,10 +73,15 @@ mod tests {
     #[test]
     fn a_delivery_is_tried_for_more_than_75_hours_and_pauses_are_never_shorter() {
         for random in [-1.0, 0.0, 0.5, 1.0, 2.0] {
-            let pauses = (1..).map_while(|failures| pause(failures, random, None)).collect::<Vec<_>>();
+            let pauses = (1..)
+                .map_while(|failures| pause(failures, random, None))
+                .collect::<Vec<_>>();
             assert_eq!(pauses.len(), 9);
             let whole: Duration = pauses.iter().sum();
-            assert!(whole > Duration::from_hours(75) && whole < Duration::from_hours(84), "{whole:?}");
+            assert!(
+                whole > Duration::from_hours(75) && whole < Duration::from_hours(84),
+                "{whole:?}"
+            );
             assert!(pauses.is_sorted());
         }
         assert_eq!(pause(1, 0.0, None), Some(Duration::from_secs(5)));

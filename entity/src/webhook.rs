@@ -13,7 +13,7 @@ use domain::UserId;
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{OnConflict, Query};
-use sea_orm::{DatabaseTransaction, FromJsonQueryResult, QueryOrder};
+use sea_orm::{DatabaseTransaction, FromJsonQueryResult, QueryOrder, QuerySelect};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
@@ -224,6 +224,19 @@ pub async fn of_tasks(db: &impl ConnectionTrait, user: UserId, secret: &str) -> 
     db.execute(&insert).await?;
     let row = found().one(db).await?;
     row.ok_or_else(|| DbErr::RecordNotFound("the secret for URLs of tasks".to_owned()))
+}
+
+/// The id of the row of the URLs of tasks, if the account has one.
+///
+/// # Errors
+/// Any database error.
+pub async fn id_of_tasks(db: &impl ConnectionTrait, user: UserId) -> Result<Option<i64>, DbErr> {
+    let row = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::UserId.eq(user.0))
+        .filter(Column::Url.is_null());
+    row.into_tuple().one(db).await
 }
 
 /// A change by the account. `None` keeps a value.

@@ -157,7 +157,12 @@ impl Sender {
             return Ok(());
         }
         let settled: Vec<_> = self.ended.iter().map(|one| one.settled.clone()).collect();
-        let gone: Vec<&Claimed> = self.ended.iter().filter(|one| one.is_gone()).map(|one| &one.claimed).collect();
+        let gone: Vec<&Claimed> = self
+            .ended
+            .iter()
+            .filter(|one| one.is_gone())
+            .map(|one| &one.claimed)
+            .collect();
         let written = entity::write(&self.app.db, async |db| {
             delivery::settle(db, &settled).await?;
             disable(db, &gone).await
@@ -233,7 +238,10 @@ async fn send(client: &Client, claimed: &Claimed) -> Result<Result<outbound::Rep
     let Claimed { delivery, endpoint } = claimed;
     let (at, body) = (unix_seconds(), delivery.payload.text());
     let mut signatures = Vec::new();
-    for stored in [Some(endpoint.secret.as_str()), endpoint.signing_previous()].into_iter().flatten() {
+    for stored in [Some(endpoint.secret.as_str()), endpoint.signing_previous()]
+        .into_iter()
+        .flatten()
+    {
         signatures.push(Secret::from_stored(stored)?.sign(&delivery.id, at, body)?);
     }
     let (at, signatures) = (at.to_string(), signatures.join(" "));

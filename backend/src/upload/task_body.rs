@@ -9,6 +9,7 @@ use app::idempotency::Fingerprint;
 use app::recipe_choice::RecipeChoice;
 use app::uploads::fetched::NewFetch;
 use app::uploads::{File, Upload};
+use app::webhooks::WebhookUrl;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use domain::{Code, UserId};
@@ -85,11 +86,13 @@ impl FileBody {
             Self::Form(form) => form.receive(state, user).await,
             Self::Upload(body) => {
                 let fingerprint = fingerprint(&body)?;
+                let webhook_url = webhook_url(state, body.webhook_url)?;
                 let choice = choice(state, user, body.preset, body.recipe).await?;
                 let file = File::Upload(body.upload_id.unwrap_or_default());
                 Ok(Upload {
                     file,
                     choice,
+                    webhook_url,
                     fingerprint,
                 })
             }
@@ -119,6 +122,7 @@ impl SourceUrl {
             url,
             headers: body.headers.unwrap_or_default().into_iter().collect(),
             file_name: body.file_name,
+            webhook_url: webhook_url(state, body.webhook_url)?,
             choice: choice(state, user, body.preset, body.recipe).await?,
             fingerprint,
         })
@@ -144,6 +148,13 @@ async fn choice(
         (None, Some(recipe)) => Ok(RecipeChoice::from_json(&recipe.to_string())?),
         (None, None) => Ok(RecipeChoice::Default),
     }
+}
+
+/// Checks the URL for the events of a new task. An empty one counts as absent.
+pub(crate) fn webhook_url(state: &AppState, url: Option<String>) -> Result<Option<WebhookUrl>, Refusal> {
+    let url = url.filter(|url| !url.trim().is_empty());
+    url.map(|url| WebhookUrl::parse(&state.app.settings.outbound, "webhook_url", &url))
+        .transpose()
 }
 
 fn invalid(field: &str, accepted: &str) -> Refusal {

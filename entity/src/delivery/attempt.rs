@@ -131,12 +131,7 @@ fn of_attempt(status: Option<u16>) -> UpdateMany<Entity> {
         .col_expr(Column::AttemptedAt, Expr::value(crate::now()))
 }
 
-async fn fail(
-    db: &DatabaseTransaction,
-    settled: &Settled,
-    error: &str,
-    pause: Option<Duration>,
-) -> Result<(), DbErr> {
+async fn fail(db: &DatabaseTransaction, settled: &Settled, error: &str, pause: Option<Duration>) -> Result<(), DbErr> {
     let update = of_attempt(settled.status_code)
         .filter(Column::Id.eq(settled.id.as_str()))
         .filter(Column::Attempt.eq(settled.attempt))

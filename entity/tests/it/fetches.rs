@@ -26,6 +26,7 @@ async fn new_fetch(db: &DatabaseConnection, user: UserId, id: &str) -> UploadLea
         headers: r#"[["cookie","a"]]"#.to_owned(),
         preset: Some("web".to_owned()),
         recipe: "{}".parse().unwrap(),
+        webhook_url: None,
         timeout: TTL,
     };
     let created = entity::write(db, async |db| {

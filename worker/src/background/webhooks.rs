@@ -29,7 +29,11 @@ pub(super) async fn run(env: &Env, shutdown: &CancellationToken) {
     while !shutdown.is_cancelled() {
         if dispatch_at <= Instant::now() {
             let has_more = report("read the events", dispatch(&env.uploads).await).unwrap_or(false);
-            dispatch_at = if has_more { Instant::now() } else { Instant::now() + POLL };
+            dispatch_at = if has_more {
+                Instant::now()
+            } else {
+                Instant::now() + POLL
+            };
         }
         // What is not recorded is sent again, so nothing new is sent until it is.
         if report("record attempts", sender.record().await).is_some() {

@@ -155,7 +155,7 @@ async fn create<R: Serialize>(
             check_names(db, user, &resolved.recipe).await?;
             let stored = source::create(db, user, new_source).await?;
             if webhook_url.is_some() {
-                ensure_for_tasks(db, user).await?;
+                ensure_for_tasks(app, db, user).await?;
             }
             let new = task::New {
                 source_id: stored.id,

@@ -23,7 +23,7 @@ mod sender;
 pub use secret::Secret;
 pub use sender::{Sender, dispatch};
 
-use crate::app::App;
+use crate::app::{App, Core};
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::{Error, Refusal};
 use anyhow::Context as _;
@@ -117,7 +117,7 @@ pub struct NewWebhook {
 /// Creates an endpoint. The reply is made from the row and its secret.
 ///
 /// # Errors
-/// `webhook_url_invalid`, `webhook_url_forbidden`, `webhooks_too_many`, `idempotency_key_in_use`.
+/// `webhook_url_invalid`, `webhook_url_forbidden`, `webhooks_too_many`, `sealing_unavailable`, `idempotency_key_in_use`.
 pub async fn create<R: Serialize>(
     app: &App,
     user: UserId,
@@ -130,16 +130,31 @@ pub async fn create<R: Serialize>(
     let row = webhook::New {
         url,
         event_types: new.event_types,
-        secret: secret.to_stored(),
+        secret: secret.seal(app, user)?,
     };
+    let sealed = Secret::sealed(row.secret.clone());
     let written = entity::user::write(&app.db, user, async |db| {
         guard.renew(db).await?;
         Refusal::unless_below(MAX_ENDPOINTS, webhook::count(db, user).await?, Code::WebhooksTooMany)?;
-        let reply = reply(webhook::create(db, user, row).await?, secret);
-        guard.store_reply(db, &new.fingerprint, &reply).await?;
-        Ok::<_, Error>(reply)
+        let created = webhook::create(db, user, row).await?;
+        guard
+            .store_reply(db, &new.fingerprint, &reply(created.clone(), sealed))
+            .await?;
+        Ok::<_, Error>(reply(created, secret))
     });
     app.with_timeout(written).await
+}
+
+/// The reply to [`create`] as it was stored, with the secret that is sealed in it.
+///
+/// # Errors
+/// `sealing_unavailable`.
+pub fn open_reply(app: &App, user: UserId, stored: &str) -> Result<String, Error> {
+    let mut reply: serde_json::Value = serde_json::from_str(stored).context("failed to parse a stored reply")?;
+    let secret = reply.get_mut("secret").context("a stored reply has no secret")?;
+    let opened = Secret::open(app, user, secret.as_str().unwrap_or_default())?;
+    *secret = opened.into_string().into();
+    Ok(reply.to_string())
 }
 
 /// A change of an endpoint. `None` keeps a value.
@@ -195,7 +210,7 @@ pub async fn remove(app: &App, webhook: &webhook::Model) -> Result<(), Error> {
 /// `webhook_not_found` when another request has removed the endpoint.
 pub async fn rotate_secret(app: &App, webhook: &webhook::Model) -> Result<(webhook::Model, Secret), Error> {
     let secret = Secret::generate()?;
-    let stored = secret.to_stored();
+    let stored = secret.seal(app, webhook.owner())?;
     let rotated = webhook::rotate(&app.db, webhook.id, &stored, ROTATION_OVERLAP);
     let rotated = app.with_timeout(rotated).await?;
     Ok((rotated.ok_or(Code::WebhookNotFound)?, secret))
@@ -206,15 +221,19 @@ pub async fn rotate_secret(app: &App, webhook: &webhook::Model) -> Result<(webho
 /// # Errors
 /// Errors of the database.
 pub async fn secret_for_tasks(app: &App, user: UserId) -> Result<(webhook::Model, Secret), Error> {
-    let row = app.with_timeout(ensure_for_tasks(&app.db, user)).await?;
-    let secret = Secret::from_stored(&row.secret)?;
+    let row = app.with_timeout(ensure_for_tasks(app, &app.db, user)).await?;
+    let secret = Secret::open(app, user, &row.secret)?;
     Ok((row, secret))
 }
 
 /// The row of the secret for URLs of tasks. Call it in the transaction that stores such a URL.
-pub(crate) async fn ensure_for_tasks(db: &impl ConnectionTrait, user: UserId) -> Result<webhook::Model, Error> {
+pub(crate) async fn ensure_for_tasks(
+    app: &Core,
+    db: &impl ConnectionTrait,
+    user: UserId,
+) -> Result<webhook::Model, Error> {
     let secret = Secret::generate()?;
-    Ok(webhook::of_tasks(db, user, &secret.to_stored()).await?)
+    Ok(webhook::of_tasks(db, user, &secret.seal(app, user)?).await?)
 }
 
 /// Sends a message of type `webhook.test`, with the endpoint as its data.

@@ -280,11 +280,8 @@ async fn a_410_disables_the_endpoint_and_tells_the_account() {
         (200, &true.into()),
         "{enabled:?}"
     );
-    let again = caller.post(
-        &format!("/api/webhooks/deliveries/{}/resend", failed["id"].as_str().unwrap()),
-        &json!({}),
-    );
-    assert_eq!(again.await.status, 202);
+    let resend = format!("/api/webhooks/deliveries/{}/resend", failed["id"].as_str().unwrap());
+    assert_eq!(caller.post(&resend, &json!({})).await.status, 202);
     let received = other.until(2).await;
     assert_eq!(
         (received[1].id(), gone.received().len()),

@@ -88,7 +88,7 @@ pub async fn create<R: Serialize + Send + Sync + 'static>(
     app.with_timeout(check_names(&app.db, user, &resolved.recipe)).await?;
     if new.webhook_url.is_some() {
         // Not in the transaction below: a secret that no message needs does no harm.
-        app.with_timeout(ensure_for_tasks(&app.db, user)).await?;
+        app.with_timeout(ensure_for_tasks(app, &app.db, user)).await?;
     }
     let fetch = fetch::New {
         url: new.url,

@@ -1,9 +1,12 @@
-//! The secret of signatures: `whsec_` and the base64 of 32 random bytes (Standard Webhooks).
+//! The secret of signatures: `whsec_` and the base64 of 32 random bytes (Standard Webhooks). In the database it is
+//! sealed for its account.
 
 use crate::Error;
+use crate::app::Core;
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use domain::UserId;
 use standardwebhooks::Webhook;
 use std::fmt;
 
@@ -29,13 +32,26 @@ impl Secret {
     }
 
     /// The text that a column stores.
-    pub(crate) fn to_stored(&self) -> String {
-        self.0.clone()
+    ///
+    /// # Errors
+    /// `sealing_unavailable`.
+    pub(crate) fn seal(&self, app: &Core, owner: UserId) -> Result<String, Error> {
+        app.sealer()?.seal(&purpose(owner), self.0.as_bytes())
     }
 
-    /// Reads what [`Secret::to_stored`] has written.
-    pub(crate) fn from_stored(stored: &str) -> Result<Self, Error> {
-        Ok(Self(stored.to_owned()))
+    /// Reads what [`Secret::seal`] has written.
+    ///
+    /// # Errors
+    /// `sealing_unavailable`; an internal error if the key of the operator is another one.
+    pub(crate) fn open(app: &Core, owner: UserId, sealed: &str) -> Result<Self, Error> {
+        let opened = app.sealer()?.open(&purpose(owner), sealed).ok();
+        let text = opened.and_then(|bytes| String::from_utf8(bytes).ok());
+        Ok(Self(text.context("the secret of a webhook cannot be opened")?))
+    }
+
+    /// A sealed secret, which stands in a reply that is stored.
+    pub(crate) const fn sealed(text: String) -> Self {
+        Self(text)
     }
 
     /// The text for the account.
@@ -52,13 +68,18 @@ impl Secret {
     }
 }
 
+/// The use of a sealed secret. One that was copied to another account cannot be opened there.
+fn purpose(UserId(owner): UserId) -> String {
+    format!("webhooks/{owner}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_signature_is_the_one_of_the_specification() {
-        let secret = Secret::from_stored("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD").unwrap();
+        let secret = Secret("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD".to_owned());
         let body = r#"{"email":"test@example.com","username":"test_user"}"#;
         let signature = secret.sign("msg_27UH4WbU6Z5A5EzD8u03UvzRbpk", 1_649_367_553, body);
         assert_eq!(signature.unwrap(), "v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw=");
@@ -69,7 +90,6 @@ mod tests {
         let (one, other) = (Secret::generate().unwrap(), Secret::generate().unwrap());
         assert_ne!(one, other);
         assert!(!format!("{one:?}").contains("whsec_"));
-        assert_eq!(Secret::from_stored(&one.to_stored()).unwrap(), one);
         assert_eq!(one.into_string().len(), PREFIX.len() + 44);
     }
 }

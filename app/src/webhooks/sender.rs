@@ -120,7 +120,7 @@ impl Sender {
             let claimed = self.app.with_timeout(delivery::claim(&self.app.db, chosen)).await?;
             for claimed in claimed {
                 *self.places.entry(claimed.endpoint.id).or_default() += 1;
-                self.running.spawn(attempt(self.client.clone(), claimed));
+                self.running.spawn(attempt(self.app.clone(), self.client.clone(), claimed));
             }
             if is_last {
                 return Ok(());
@@ -197,9 +197,9 @@ impl Sender {
 }
 
 /// Sends a message.
-async fn attempt(client: Client, claimed: Claimed) -> Attempt {
+async fn attempt(app: Core, client: Client, claimed: Claimed) -> Attempt {
     let delivery = &claimed.delivery;
-    let (status, retry_after, error) = match send(&client, &claimed).await {
+    let (status, retry_after, error) = match send(&app, &client, &claimed).await {
         Ok(Ok(reply)) if reply.status.is_success() => (Some(reply.status), None, None),
         Ok(Ok(reply)) => (Some(reply.status), reply.retry_after, Some("status")),
         Ok(Err(error)) => (None, None, Some(error.word())),
@@ -234,7 +234,7 @@ async fn attempt(client: Client, claimed: Claimed) -> Attempt {
     Attempt { claimed, settled }
 }
 
-async fn send(client: &Client, claimed: &Claimed) -> Result<Result<outbound::Reply, outbound::Error>, Error> {
+async fn send(app: &Core, client: &Client, claimed: &Claimed) -> Result<Result<outbound::Reply, outbound::Error>, Error> {
     let Claimed { delivery, endpoint } = claimed;
     let (at, body) = (unix_seconds(), delivery.payload.text());
     let mut signatures = Vec::new();
@@ -242,7 +242,7 @@ async fn send(client: &Client, claimed: &Claimed) -> Result<Result<outbound::Rep
         .into_iter()
         .flatten()
     {
-        signatures.push(Secret::from_stored(stored)?.sign(&delivery.id, at, body)?);
+        signatures.push(Secret::open(app, endpoint.owner(), stored)?.sign(&delivery.id, at, body)?);
     }
     let (at, signatures) = (at.to_string(), signatures.join(" "));
     let headers = Headers::parse([

@@ -47,8 +47,7 @@ async fn an_invalid_webhook_is_refused_with_a_code() {
             .post("/api/tasks", &json!({ "source_url": URL, "webhook_url": url }))
             .await;
         let raw = caller
-            .request(Method::PUT, "/api/uploads/file")
-            .query(&[("name", "a.mp4"), ("webhook_url", url)])
+            .request(Method::PUT, &format!("/api/uploads/file?name=a.mp4&webhook_url={url}"))
             .body(tests::MP4);
         let raw = Reply::read(raw.send().await.unwrap()).await;
         for reply in [form, json, raw] {

@@ -21,6 +21,7 @@ mod new_file;
 pub mod plans;
 pub mod presets;
 pub mod recipe_choice;
+pub mod sealing;
 pub mod searches;
 pub mod tasks;
 mod trash;

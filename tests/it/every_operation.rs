@@ -136,7 +136,11 @@ const OPERATIONS: &[(&str, Access, Body)] = &[
         Json(r#"{"event_types":[]}"#),
     ),
     ("DELETE /api/webhooks/{id}", Resource(Kind::Webhook), Nothing),
-    ("POST /api/webhooks/{id}/rotate-secret", Resource(Kind::Webhook), Nothing),
+    (
+        "POST /api/webhooks/{id}/rotate-secret",
+        Resource(Kind::Webhook),
+        Nothing,
+    ),
     ("POST /api/webhooks/{id}/test", Resource(Kind::Webhook), Nothing),
     ("GET /api/webhooks/deliveries", Account, Nothing),
     (

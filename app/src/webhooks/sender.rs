@@ -120,7 +120,8 @@ impl Sender {
             let claimed = self.app.with_timeout(delivery::claim(&self.app.db, chosen)).await?;
             for claimed in claimed {
                 *self.places.entry(claimed.endpoint.id).or_default() += 1;
-                self.running.spawn(attempt(self.app.clone(), self.client.clone(), claimed));
+                self.running
+                    .spawn(attempt(self.app.clone(), self.client.clone(), claimed));
             }
             if is_last {
                 return Ok(());
@@ -234,7 +235,11 @@ async fn attempt(app: Core, client: Client, claimed: Claimed) -> Attempt {
     Attempt { claimed, settled }
 }
 
-async fn send(app: &Core, client: &Client, claimed: &Claimed) -> Result<Result<outbound::Reply, outbound::Error>, Error> {
+async fn send(
+    app: &Core,
+    client: &Client,
+    claimed: &Claimed,
+) -> Result<Result<outbound::Reply, outbound::Error>, Error> {
     let Claimed { delivery, endpoint } = claimed;
     let (at, body) = (unix_seconds(), delivery.payload.text());
     let mut signatures = Vec::new();

@@ -115,7 +115,7 @@ impl RawFile {
 
 problems!(RawProblems: FileEmpty, QueryInvalid, PresetUnknown, WebhookUrlInvalid, WebhookUrlForbidden, RequestInvalid, IdempotencyKeyInvalid, TokenMissing, TokenInvalid,
     TokenExpired, RequestTimeout, IdempotencyKeyInUse, UploadTooLarge, NotMedia, IdempotencyKeyReused, TaskTooLarge,
-    Unavailable, StorageFull);
+    SealingUnavailable, Unavailable, StorageFull);
 
 /// Uploads a video as the body of the request and creates a task.
 ///

@@ -12,7 +12,7 @@ use api::reply::Message;
 use api::webhooks::{
     DeliveryView, NewWebhookBody, WebhookChangeBody, WebhookList, WebhookSecret, WebhookView, WebhookWithSecret,
 };
-use app::idempotency::Fingerprint;
+use app::idempotency::{Fingerprint, Outcome};
 use app::webhooks::{self, NewWebhook, Secret, WebhookChange, event_types};
 use axum::Json;
 use axum::extract::State;
@@ -92,8 +92,10 @@ fn secret_view(webhook: &webhook::Model, secret: Secret) -> WebhookSecret {
 problems!(ListProblems: TokenMissing, TokenInvalid, TokenExpired, Unavailable);
 problems!(CreateProblems: FieldsMissing, WebhookUrlInvalid, WebhookUrlForbidden, RequestInvalid, JsonInvalid, IdempotencyKeyInvalid,
     TokenMissing, TokenInvalid, TokenExpired, RequestTimeout, WebhooksTooMany, IdempotencyKeyInUse, BodyTooLarge,
-    ContentTypeUnsupported, IdempotencyKeyReused, Unavailable);
+    ContentTypeUnsupported, IdempotencyKeyReused, SealingUnavailable, Unavailable);
 problems!(WebhookProblems: TokenMissing, TokenInvalid, TokenExpired, WebhookNotFound, Unavailable);
+problems!(SecretProblems: TokenMissing, TokenInvalid, TokenExpired, SealingUnavailable, Unavailable);
+problems!(RotateProblems: TokenMissing, TokenInvalid, TokenExpired, WebhookNotFound, SealingUnavailable, Unavailable);
 problems!(UpdateProblems: WebhookUrlInvalid, WebhookUrlForbidden, RequestInvalid, JsonInvalid, TokenMissing, TokenInvalid, TokenExpired,
     WebhookNotFound, RequestTimeout, BodyTooLarge, ContentTypeUnsupported, Unavailable);
 problems!(TestProblems: TokenMissing, TokenInvalid, TokenExpired, WebhookNotFound, WebhookDisabled, Unavailable);
@@ -130,8 +132,11 @@ pub(crate) async fn create(
         let created = webhooks::create(&state.app, principal.account, new, &guard, with_secret);
         Ok::<_, Error>(created.await?)
     };
-    let outcome = key.of(principal).once(&state.app, new, fingerprint, work).await;
-    outcome.map(Created)
+    let outcome = key.of(principal).once(&state.app, new, fingerprint, work).await?;
+    Ok(Created(match outcome {
+        Outcome::Replayed(stored) => Outcome::Replayed(webhooks::open_reply(&state.app, principal.account, &stored)?),
+        executed @ Outcome::Executed(_) => executed,
+    }))
 }
 
 /// Shows a webhook.
@@ -177,7 +182,7 @@ pub(crate) async fn remove(
 ///
 /// For the next 24 hours, each message has two signatures: with the new secret and with the one before it.
 #[utoipa::path(post, operation_id = "rotate_webhook_secret", path = "/webhooks/{id}/rotate-secret", tag = "webhooks", params(("id" = i64, Path, description = "The id of the webhook")),
-    security(("bearer" = [])), responses((status = 200, description = "The webhook with its new secret", body = WebhookWithSecret), WebhookProblems))]
+    security(("bearer" = [])), responses((status = 200, description = "The webhook with its new secret", body = WebhookWithSecret), RotateProblems))]
 pub(crate) async fn rotate_secret(
     State(state): State<AppState>,
     Owned(webhook): Owned<webhook::Model>,
@@ -203,7 +208,7 @@ pub(crate) async fn test(
 ///
 /// Messages to the `webhook_url` of tasks are signed with it. It is made at its first use.
 #[utoipa::path(get, operation_id = "show_task_webhook_secret", path = "/webhooks/secret", tag = "webhooks", security(("bearer" = [])),
-    responses((status = 200, description = "The secret", body = WebhookSecret), ListProblems))]
+    responses((status = 200, description = "The secret", body = WebhookSecret), SecretProblems))]
 pub(crate) async fn show_secret(
     State(state): State<AppState>,
     principal: Principal,
@@ -216,7 +221,7 @@ pub(crate) async fn show_secret(
 ///
 /// For the next 24 hours, each message has two signatures: with the new secret and with the one before it.
 #[utoipa::path(post, operation_id = "rotate_task_webhook_secret", path = "/webhooks/secret/rotate", tag = "webhooks", security(("bearer" = [])),
-    responses((status = 200, description = "The new secret", body = WebhookSecret), ListProblems))]
+    responses((status = 200, description = "The new secret", body = WebhookSecret), SecretProblems))]
 pub(crate) async fn rotate_task_secret(
     State(state): State<AppState>,
     principal: Principal,

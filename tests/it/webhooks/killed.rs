@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tests::receiver::Receiver;
 use tests::server::Server;
-use tests::{MP4, TestApp};
+use tests::{MP4, SECRET, TestApp};
 use tokio::time::{Instant, sleep};
 
 const CHANGES: usize = 300;
@@ -25,6 +25,7 @@ async fn no_message_is_lost_when_workers_are_killed() {
         std::fs::create_dir_all(&home).unwrap();
         let mut environment = app.environment.clone();
         environment.push(("RUSHES_OUTBOUND_ALLOW", "127.0.0.0/8".to_owned()));
+        environment.push(("RUSHES_SEALING_KEY", SECRET.to_owned()));
         Server::start_in("worker", &home, &environment)
     };
     let mut workers = vec![worker("a".to_owned()), worker("b".to_owned())];

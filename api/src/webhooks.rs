@@ -30,7 +30,8 @@ pub struct WebhookView {
     pub enabled: bool,
     /// Time since which it is disabled; null while it is enabled.
     pub disabled_at: Option<DateTime<Utc>>,
-    /// `gone` if the receiver has answered with 410, `account` if the account has disabled it; null while it is enabled.
+    /// `gone` if the receiver has answered with 410, `account` if the account has disabled it; null while it is
+    /// enabled.
     pub disabled_reason: Option<String>,
     /// Until this time, messages have a second signature with the secret before the last rotation.
     pub previous_secret_expires_at: Option<DateTime<Utc>>,

@@ -1,14 +1,12 @@
 //! Every operation of the API by area, with the time limits of each area, and the OpenAPI document that is generated
 //! from them.
 
+mod events;
 mod uploads;
 
 use crate::error::{Refusal, reply};
 use crate::openapi::{Api, response_of};
-use crate::routes::{
-    auth, deliveries, events, health, images, library, metrics, plan, presets, report, searches, tasks, video, videos,
-    webhooks,
-};
+use crate::routes::{auth, health, images, library, metrics, plan, presets, report, searches, tasks, video, videos};
 use crate::{AppState, request_guards};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -57,8 +55,8 @@ fn requests() -> OpenApiRouter<AppState> {
         .merge(videos())
         .merge(library())
         .merge(uploads::without_bytes())
-        .merge(events())
-        .merge(webhooks())
+        .merge(events::events())
+        .merge(events::webhooks())
         .routes(routes!(health::health))
 }
 
@@ -120,26 +118,6 @@ fn published() -> OpenApiRouter<AppState> {
         .routes(routes!(library::show))
         .routes(routes!(library::output))
         .routes(routes!(library::set_file))
-}
-
-/// The time until a stream begins is limited, but not the stream.
-fn events() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(events::list))
-        .routes(routes!(events::stream))
-        .routes(routes!(events::create_ticket))
-}
-
-fn webhooks() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(webhooks::list, webhooks::create))
-        .routes(routes!(webhooks::show_secret))
-        .routes(routes!(webhooks::rotate_task_secret))
-        .routes(routes!(deliveries::list))
-        .routes(routes!(deliveries::resend))
-        .routes(routes!(webhooks::show, webhooks::update, webhooks::remove))
-        .routes(routes!(webhooks::rotate_secret))
-        .routes(routes!(webhooks::test))
 }
 
 /// Downloads of outputs. The time until their reply begins is limited, but not the reply.

@@ -33,6 +33,7 @@ mod dispatch;
 pub use attempt::{Claimed, Outcome, Settled, claim, due, settle};
 pub use dispatch::{dispatch, has_events};
 
+use crate::event::DisabledWebhook;
 use crate::{RawJson, webhook};
 use chrono::{DateTime, Utc};
 use domain::{DeliveryStatus, TaskId, UserId};
@@ -103,6 +104,21 @@ impl Model {
     pub fn next_attempt_at(&self) -> Option<DateTime<Utc>> {
         let run_at = DateTime::from_timestamp_millis(self.run_at_ms?)?;
         Some(std::cmp::max(run_at, self.created_at))
+    }
+}
+
+/// The data of the event that this message has disabled its endpoint, or the URL of its task.
+#[must_use]
+pub fn disabled_by(delivery: &Model, endpoint: &webhook::Model) -> DisabledWebhook {
+    let is_endpoint = endpoint.url.is_some();
+    DisabledWebhook {
+        owner: endpoint.user_id,
+        subject: endpoint.id,
+        webhook_id: is_endpoint.then_some(endpoint.id),
+        task_id: delivery.task_id.filter(|_| !is_endpoint),
+        url: delivery.url.clone(),
+        delivery_id: delivery.id.clone(),
+        disabled_at: endpoint.disabled_at.unwrap_or_else(crate::now),
     }
 }
 

@@ -10,9 +10,11 @@
 
 mod data;
 
+pub use data::DisabledWebhook;
+
 use crate::log::{Log, lock_appends};
-use crate::{RawJson, delivery, fetch, task, upload, video, webhook};
-use data::{TaskData, UploadData, VideoData, WebhookData};
+use crate::{RawJson, fetch, task, upload, video};
+use data::{TaskData, UploadData, VideoData};
 use domain::{EventType, TaskId, UserId};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::entity::prelude::*;
@@ -124,20 +126,16 @@ impl New {
         })
     }
 
-    /// An event of an endpoint that was disabled, or of the `webhook_url` of a task.
+    /// An event of a webhook that was disabled.
     ///
     /// # Errors
     /// The data cannot be serialized.
-    pub fn of_webhook(
-        event_type: EventType,
-        endpoint: &webhook::Model,
-        delivery: &delivery::Model,
-    ) -> Result<Self, DbErr> {
+    pub fn of_disabled_webhook(webhook: &DisabledWebhook) -> Result<Self, DbErr> {
         Ok(Self {
-            owner: endpoint.user_id,
-            event_type,
-            subject: endpoint.id,
-            data: json(&WebhookData::of(endpoint, delivery))?,
+            owner: webhook.owner,
+            event_type: EventType::WebhookDisabled,
+            subject: webhook.subject,
+            data: json(webhook)?,
             webhook_url: None,
         })
     }

@@ -7,9 +7,9 @@ use super::Secret;
 use crate::Error;
 use crate::app::Core;
 use bytes::Bytes;
+use domain::TaskId;
 use domain::webhook::pause;
-use domain::{EventType, TaskId};
-use entity::delivery::{self, Claimed, Outcome, Settled};
+use entity::delivery::{self, Claimed, Outcome, Settled, disabled_by};
 use entity::event::{self, New as Event};
 use entity::webhook::{self, Reason};
 use entity::{DatabaseTransaction, DbErr, task};
@@ -285,7 +285,7 @@ async fn disable(db: &DatabaseTransaction, gone: &[&Claimed]) -> Result<(), DbEr
             None
         };
         if let Some(endpoint) = disabled {
-            events.push(Event::of_webhook(EventType::WebhookDisabled, &endpoint, delivery)?);
+            events.push(Event::of_disabled_webhook(&disabled_by(delivery, &endpoint))?);
         }
     }
     event::append(db, events).await

@@ -1,7 +1,7 @@
 //! The form of a new task: a file or a resumable upload, and a preset or a recipe, in any order.
 
 use super::multipart::{FormPart, FormReader};
-use super::task_body::webhook_url;
+use super::webhook_url::webhook_url;
 use crate::AppState;
 use crate::error::{Error, Refusal};
 use app::idempotency::Fingerprint;

@@ -1,6 +1,7 @@
 //! The body of a request that creates a task: a form with a file, or JSON that names an upload or a URL.
 
 use super::form::{Form, file_missing};
+use super::webhook_url::webhook_url;
 use crate::AppState;
 use crate::error::{Error, Refusal};
 use crate::extract::{FromBody, Json};
@@ -9,7 +10,6 @@ use app::idempotency::Fingerprint;
 use app::recipe_choice::RecipeChoice;
 use app::uploads::fetched::NewFetch;
 use app::uploads::{File, Upload};
-use app::webhooks::WebhookUrl;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use domain::{Code, UserId};
@@ -148,13 +148,6 @@ async fn choice(
         (None, Some(recipe)) => Ok(RecipeChoice::from_json(&recipe.to_string())?),
         (None, None) => Ok(RecipeChoice::Default),
     }
-}
-
-/// Checks the URL for the events of a new task. An empty one counts as absent.
-pub(crate) fn webhook_url(state: &AppState, url: Option<String>) -> Result<Option<WebhookUrl>, Refusal> {
-    let url = url.filter(|url| !url.trim().is_empty());
-    url.map(|url| WebhookUrl::parse(&state.app.settings.outbound, "webhook_url", &url))
-        .transpose()
 }
 
 fn invalid(field: &str, accepted: &str) -> Refusal {

@@ -3,7 +3,7 @@
 //! event is stored with its change, and delivered later as it is stored.
 
 use crate::task::TaskSummary;
-use crate::{delivery, fetch, upload, video, webhook};
+use crate::{fetch, upload, video};
 use chrono::{DateTime, Utc};
 use domain::{Status, UploadStatus, Visibility};
 use serde::Serialize;
@@ -124,24 +124,22 @@ impl VideoData {
 }
 
 /// A webhook that was disabled: an endpoint, or the URL of one task.
-#[derive(Serialize)]
-pub(super) struct WebhookData {
-    webhook_id: Option<i64>,
-    task_id: Option<i64>,
-    url: String,
-    delivery_id: String,
-    disabled_at: DateTime<Utc>,
-}
-
-impl WebhookData {
-    pub(super) fn of(endpoint: &webhook::Model, delivery: &delivery::Model) -> Self {
-        let is_endpoint = endpoint.url.is_some();
-        Self {
-            webhook_id: is_endpoint.then_some(endpoint.id),
-            task_id: delivery.task_id.filter(|_| !is_endpoint),
-            url: delivery.url.clone(),
-            delivery_id: delivery.id.clone(),
-            disabled_at: endpoint.disabled_at.unwrap_or_else(crate::now),
-        }
-    }
+#[derive(Clone, Debug, Serialize)]
+pub struct DisabledWebhook {
+    /// The account.
+    #[serde(skip)]
+    pub owner: i64,
+    /// The row of the endpoint, or of the secret for URLs of tasks.
+    #[serde(skip)]
+    pub subject: i64,
+    /// The endpoint.
+    pub webhook_id: Option<i64>,
+    /// The task.
+    pub task_id: Option<i64>,
+    /// The URL.
+    pub url: String,
+    /// The message that was answered with 410.
+    pub delivery_id: String,
+    /// The time since which nothing is sent.
+    pub disabled_at: DateTime<Utc>,
 }

@@ -55,8 +55,7 @@ fn requests() -> OpenApiRouter<AppState> {
         .merge(videos())
         .merge(library())
         .merge(uploads::without_bytes())
-        .merge(events::events())
-        .merge(events::webhooks())
+        .merge(events::with_webhooks())
         .routes(routes!(health::health))
 }
 

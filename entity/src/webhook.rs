@@ -311,7 +311,7 @@ pub async fn rotate(
     let until = now + chrono::Duration::from_std(overlap).unwrap_or_default();
     let update = Entity::update_many()
         .filter(Column::Id.eq(id))
-        .col_expr(Column::PreviousSecret, Expr::col(Column::Secret).into())
+        .col_expr(Column::PreviousSecret, Expr::col(Column::Secret))
         .col_expr(Column::PreviousUntil, Expr::value(until))
         .col_expr(Column::Secret, Expr::value(secret))
         .col_expr(Column::UpdatedAt, Expr::value(now));

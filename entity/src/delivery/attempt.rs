@@ -111,7 +111,7 @@ pub async fn settle(db: &DatabaseTransaction, settled: &[Settled]) -> Result<(),
         }
     }
     for (status, attempts) in delivered {
-        let is_latest = Expr::tuple([Expr::col(Column::Id).into(), Expr::col(Column::Attempt).into()]);
+        let is_latest = Expr::tuple([Expr::col(Column::Id), Expr::col(Column::Attempt)]);
         let update = of_attempt(status)
             .filter(is_latest.in_tuples(attempts))
             .col_expr(Column::RunAtMs, Expr::value(Option::<i64>::None))

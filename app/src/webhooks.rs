@@ -2,8 +2,8 @@
 //!
 //! *Problem.* A receiver may be slow, hostile or away for days, and it must be able to tell our messages from others.
 //!
-//! *Mechanism.* An endpoint has a URL and a secret ([`create`]). Each event that an endpoint wants becomes a delivery, a
-//! row with the body of the message (`entity::delivery`). Workers send what is due ([`Sender`]) with `outbound`, the
+//! *Mechanism.* An endpoint has a URL and a secret ([`create`]). Each event that an endpoint wants becomes a delivery,
+//! a row with the body of the message (`entity::delivery`). Workers send what is due ([`Sender`]) with `outbound`, the
 //! only client for such URLs, and sign the id, the time of the attempt and the body ([`Secret`]). Each status but one
 //! of success is a failure, a redirect too; the next attempt follows after a growing pause (`domain::webhook`). A
 //! receiver that answers 410 does not want messages any more: its endpoint is disabled, with an event.
@@ -11,8 +11,8 @@
 //! A task may have a `webhook_url` of its own, which gets the events of this task. These messages are signed with a
 //! secret of the account ([`secret_for_tasks`]), because there is one URL for many tasks, or many for one receiver.
 //!
-//! *Bounds.* [`MAX_ENDPOINTS`] per account. An endpoint takes only some of the places of a worker, and one that does not
-//! answer a single one (`webhooks/sender.rs`). Deliveries are kept for [`RETENTION`] after their end.
+//! *Bounds.* [`MAX_ENDPOINTS`] per account. An endpoint takes only some of the places of a worker, and one that does
+//! not answer a single one (`webhooks/sender.rs`). Deliveries are kept for [`RETENTION`] after their end.
 //!
 //! *Rejected.* An order of messages: one that cannot be delivered would hold all later ones back. The time of the event
 //! is in each message.

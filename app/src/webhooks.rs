@@ -117,7 +117,8 @@ pub struct NewWebhook {
 /// Creates an endpoint. The reply is made from the row and its secret.
 ///
 /// # Errors
-/// `webhook_url_invalid`, `webhook_url_forbidden`, `webhooks_too_many`, `sealing_unavailable`, `idempotency_key_in_use`.
+/// `webhook_url_invalid`, `webhook_url_forbidden`, `webhooks_too_many`, `sealing_unavailable`,
+/// `idempotency_key_in_use`.
 pub async fn create<R: Serialize>(
     app: &App,
     user: UserId,

@@ -240,6 +240,8 @@ async fn a_410_disables_the_endpoint_and_tells_the_account() {
     new_task(&caller, &[]).await;
     let told = other.until(1).await.remove(0).json();
     assert_eq!(told["type"], "webhook.disabled");
+    let data: api::events::DisabledWebhook = serde_json::from_value(told["data"].clone()).unwrap();
+    assert_eq!(serde_json::to_value(&data).unwrap(), told["data"]);
     assert_eq!(
         (&told["data"]["webhook_id"], &told["data"]["url"]),
         (&created["id"], &created["url"])

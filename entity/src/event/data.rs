@@ -1,6 +1,6 @@
 //! The data of events: the subject in the form in which the API shows it in lists (`api::tasks::TaskItem`,
-//! `api::uploads::UploadView`, `api::events::VideoItem`, `api::events::DisabledWebhook`). Tests compare the two. The form is written here, because an
-//! event is stored with its change, and delivered later as it is stored.
+//! `api::uploads::UploadView`, `api::events::VideoItem`, `api::events::DisabledWebhook`). Tests compare the two. The
+//! form is written here, because an event is stored with its change, and delivered later as it is stored.
 
 use crate::task::TaskSummary;
 use crate::{fetch, upload, video};

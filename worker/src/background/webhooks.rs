@@ -1,7 +1,7 @@
 //! Turns events into deliveries, sends those that are due, and deletes old ones (`app::webhooks`).
 //!
-//! *Guarantee.* An event becomes a delivery, and a due delivery is sent, within [`POLL`] if a worker has a place for it.
-//! When this process is killed, another one sends what it had taken after the lease of the delivery.
+//! *Guarantee.* An event becomes a delivery, and a due delivery is sent, within [`POLL`] if a worker has a place for
+//! it. When this process is killed, another one sends what it had taken after the lease of the delivery.
 //!
 //! Only this loop looks for work, so an idle worker makes a few short queries per interval.
 

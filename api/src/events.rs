@@ -51,6 +51,8 @@ pub enum EventData {
     Upload(UploadView),
     /// Of types that begin with `video.`.
     Video(VideoItem),
+    /// Of the type `webhook.disabled`.
+    Webhook(DisabledWebhook),
 }
 
 /// A video in an event.
@@ -72,6 +74,21 @@ pub struct VideoItem {
     pub created_at: DateTime<Utc>,
     /// Time of the last change.
     pub updated_at: DateTime<Utc>,
+}
+
+/// A webhook that was disabled because its receiver has answered with 410.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DisabledWebhook {
+    /// The webhook; null if the URL was the `webhook_url` of a task.
+    pub webhook_id: Option<i64>,
+    /// The task whose `webhook_url` was removed; null if it is a webhook.
+    pub task_id: Option<i64>,
+    /// The URL.
+    pub url: String,
+    /// The message that was answered with 410.
+    pub delivery_id: String,
+    /// Time since which nothing is sent.
+    pub disabled_at: DateTime<Utc>,
 }
 
 /// The message `task.progress` of a stream. It is no event: it has no id and is not repeated.

@@ -28,3 +28,4 @@ pub mod searches;
 pub mod tasks;
 pub mod uploads;
 pub mod videos;
+pub mod webhooks;

@@ -35,7 +35,7 @@ pub struct Settings {
     pub query_timeout: Duration,
     /// Time after its last byte for which a resumable upload may be continued.
     pub upload_ttl: Duration,
-    /// Addresses that fetches of files may reach.
+    /// Addresses that fetches of files and webhooks may reach.
     pub outbound: Policy,
     /// Encrypts secrets of users; `None` where the operator has given no key.
     pub sealer: Option<Sealer>,

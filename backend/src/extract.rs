@@ -8,6 +8,7 @@ mod principal;
 mod proxy;
 mod search;
 mod upload;
+mod webhook;
 
 pub(crate) use base_url::BaseUrl;
 pub(crate) use json::{FromBody, Json};
@@ -17,3 +18,4 @@ pub(crate) use principal::{LibraryId, Owned, Principal, StreamViewer, TOKEN_COOK
 pub(crate) use proxy::client_address;
 pub(crate) use search::{AsyncViewer, PREFER, RESPOND_ASYNC, SearchPath};
 pub(crate) use upload::UploadPath;
+pub(crate) use webhook::DeliveryPath;

@@ -42,6 +42,7 @@ impl ToSchema for Binary {}
         (name = "videos", description = "The videos of the account: description, publication, removal"),
         (name = "library", description = "Lists, searches and files of published videos"),
         (name = "events", description = "What has happened to tasks and videos, as a list and as a stream"),
+        (name = "webhooks", description = "URLs to which events are sent, and the log of deliveries"),
         (name = "images", description = "Images for watermarks and bumpers"),
         (name = "presets", description = "Named recipes"),
         (name = "health", description = "Health checks and metrics for load balancers, supervisors and people on call"),

@@ -1,13 +1,12 @@
 //! Every operation of the API by area, with the time limits of each area, and the OpenAPI document that is generated
 //! from them.
 
+mod events;
 mod uploads;
 
 use crate::error::{Refusal, reply};
 use crate::openapi::{Api, response_of};
-use crate::routes::{
-    auth, events, health, images, library, metrics, plan, presets, report, searches, tasks, video, videos,
-};
+use crate::routes::{auth, health, images, library, metrics, plan, presets, report, searches, tasks, video, videos};
 use crate::{AppState, request_guards};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -56,7 +55,7 @@ fn requests() -> OpenApiRouter<AppState> {
         .merge(videos())
         .merge(library())
         .merge(uploads::without_bytes())
-        .merge(events())
+        .merge(events::with_webhooks())
         .routes(routes!(health::health))
 }
 
@@ -118,14 +117,6 @@ fn published() -> OpenApiRouter<AppState> {
         .routes(routes!(library::show))
         .routes(routes!(library::output))
         .routes(routes!(library::set_file))
-}
-
-/// The time until a stream begins is limited, but not the stream.
-fn events() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(events::list))
-        .routes(routes!(events::stream))
-        .routes(routes!(events::create_ticket))
 }
 
 /// Downloads of outputs. The time until their reply begins is limited, but not the reply.
@@ -267,6 +258,17 @@ mod tests {
         PATCH /api/videos/{id} (bearer)
         POST /api/videos/{id}/publish (bearer)
         POST /api/videos/{id}/unpublish (bearer)
+        GET /api/webhooks (bearer)
+        POST /api/webhooks (bearer)
+        GET /api/webhooks/deliveries (bearer)
+        POST /api/webhooks/deliveries/{id}/resend (bearer)
+        GET /api/webhooks/secret (bearer)
+        POST /api/webhooks/secret/rotate (bearer)
+        DELETE /api/webhooks/{id} (bearer)
+        GET /api/webhooks/{id} (bearer)
+        PATCH /api/webhooks/{id} (bearer)
+        POST /api/webhooks/{id}/rotate-secret (bearer)
+        POST /api/webhooks/{id}/test (bearer)
         GET /livez
         GET /metrics
         GET /ping

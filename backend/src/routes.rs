@@ -3,6 +3,7 @@
 
 pub(crate) mod auth;
 pub(crate) mod codes;
+pub(crate) mod deliveries;
 pub(crate) mod embed;
 pub(crate) mod events;
 pub(crate) mod health;
@@ -22,3 +23,4 @@ pub(crate) mod tus;
 pub(crate) mod uploads;
 pub(crate) mod video;
 pub(crate) mod videos;
+pub(crate) mod webhooks;

@@ -163,6 +163,14 @@ codes! {
     SearchNotFound "search_not_found" 404 - "No existe esa búsqueda" "There is no such search"
     SearchExpired "search_expired" 410 - "El resultado de la búsqueda venció" "The result of the search has expired"
 
+    // Webhooks
+    WebhookNotFound "webhook_not_found" 404 - "No existe ese webhook" "There is no such webhook"
+    WebhooksTooMany "webhooks_too_many" 409 - "No caben más webhooks en esta cuenta" "This account cannot have more webhooks"
+    WebhookUrlInvalid "webhook_url_invalid" 400 - "La dirección del webhook no es válida" "The URL of the webhook is not valid"
+    WebhookUrlForbidden "webhook_url_forbidden" 400 - "La dirección del webhook no es pública" "The URL of the webhook is not public"
+    WebhookDisabled "webhook_disabled" 409 - "El webhook está desactivado" "The webhook is disabled"
+    DeliveryNotFound "delivery_not_found" 404 - "No existe esa entrega" "There is no such delivery"
+
     // Failed tasks
     SourceDamaged "source_damaged" 422 Input "El archivo está dañado o incompleto" "The file is damaged or incomplete"
     SourceEncrypted "source_encrypted" 422 Input "El archivo está cifrado" "The file is encrypted"

@@ -9,7 +9,8 @@
 //! - [`code`], [`failure_class`], [`claim`]: error codes, retries, and the order in which tasks are claimed.
 //! - [`library`], [`search`], [`folding`], [`ranking`], [`vocabulary`]: lists and searches of videos, the words of a
 //!   text, the order of hits, and the correction of typing errors.
-//! - [`event`], [`mod@upload`]: the types of events, and the status of an upload.
+//! - [`event`], [`mod@upload`], [`webhook`]: the types of events, the status of an upload, and when a delivery is
+//!   tried again.
 //! - [`video`]: what the owner of a video writes into it.
 //! - [`account`], [`scope`]: names and passwords, and what the holder of a credential may do.
 
@@ -41,6 +42,7 @@ pub mod time;
 pub mod upload;
 pub mod video;
 pub mod vocabulary;
+pub mod webhook;
 
 pub use cidr::{Cidr, InvalidCidr};
 pub use claim::ClaimPolicy;
@@ -60,3 +62,4 @@ pub use task::{Status, TaskId, UserId, WorkerId};
 pub use time::{Rational, Span, Timecode};
 pub use upload::UploadStatus;
 pub use video::VideoId;
+pub use webhook::DeliveryStatus;

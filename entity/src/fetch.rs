@@ -53,6 +53,8 @@ pub struct Model {
     pub error_code: Option<String>,
     /// Its detail, for the user.
     pub error_detail: Option<String>,
+    /// The URL that gets the events of the task, and the failure of the fetch.
+    pub webhook_url: Option<String>,
 }
 
 impl fmt::Debug for Model {
@@ -97,6 +99,8 @@ pub struct New {
     pub preset: Option<String>,
     /// The recipe of the task.
     pub recipe: Json,
+    /// The checked URL that gets the events of the task.
+    pub webhook_url: Option<String>,
     /// Time after which the fetch fails.
     pub timeout: Duration,
 }
@@ -111,6 +115,7 @@ pub async fn create(db: &DatabaseTransaction, upload: &str, new: &New) -> Result
         (Column::Request, new.request.as_str().into()),
         (Column::Preset, Expr::value(new.preset.clone())),
         (Column::Recipe, Expr::value(new.recipe.clone())),
+        (Column::WebhookUrl, Expr::value(new.webhook_url.clone())),
         (Column::MostBytes, 0_i64.into()),
         (Column::Failures, 0.into()),
         (Column::RunAtMs, crate::now_ms(db)),

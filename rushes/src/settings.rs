@@ -71,7 +71,7 @@ pub struct Settings {
     pub limits: Limits,
     /// Time for which a resumable upload can be continued after its last byte.
     pub upload_ttl: Duration,
-    /// Addresses that fetches of files may reach.
+    /// Addresses that fetches of files and webhooks may reach.
     pub outbound: Policy,
     /// Encrypts secrets of users; `None` without a key.
     pub sealer: Option<Sealer>,

@@ -96,6 +96,7 @@ mod tus_errors;
 mod tus_expiry;
 mod tus_takeover;
 mod upload_memory;
+mod webhooks;
 
 // `redis_server` is shared with another crate and takes it from the root.
 use tests::{port, skip};

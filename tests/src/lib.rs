@@ -25,6 +25,7 @@ pub mod port;
 mod postgres;
 mod presigned;
 pub mod random;
+pub mod receiver;
 pub mod server;
 pub mod skip;
 mod small_disk;

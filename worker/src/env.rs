@@ -34,7 +34,7 @@ pub struct Settings {
     pub child: ChildSettings,
     /// Time after which an upload that is not continued is removed.
     pub upload_ttl: Duration,
-    /// Addresses that fetches of files may reach.
+    /// Addresses that fetches of files and webhooks may reach.
     pub outbound: Policy,
     /// Decrypts secrets of users; `None` where the operator has given no key.
     pub sealer: Option<Sealer>,

@@ -47,6 +47,7 @@ use super::resumable;
 use crate::app::Core;
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::recipe_choice::{RecipeChoice, check_names};
+use crate::webhooks::{WebhookUrl, ensure_for_tasks};
 use crate::{Error, Refusal};
 use anyhow::Context as _;
 use domain::{Code, UserId};
@@ -66,6 +67,8 @@ pub struct NewFetch {
     pub file_name: Option<String>,
     /// The recipe to use.
     pub choice: RecipeChoice,
+    /// The URL that gets the events of the task, and the failure of the fetch.
+    pub webhook_url: Option<WebhookUrl>,
     /// The hash of the request, for its idempotency key.
     pub fingerprint: Fingerprint,
 }
@@ -87,6 +90,10 @@ pub async fn create<R: Serialize + Send + Sync + 'static>(
     Headers::parse(pairs).map_err(|error| refusal(&error))?;
     let resolved = new.choice.resolve(&app.settings.default_preset)?;
     app.with_timeout(check_names(&app.db, user, &resolved.recipe)).await?;
+    if new.webhook_url.is_some() {
+        // Not in the transaction below: a secret that no message needs does no harm.
+        app.with_timeout(ensure_for_tasks(app, &app.db, user)).await?;
+    }
     let request = Request {
         url: new.url,
         headers: new.headers,
@@ -95,6 +102,7 @@ pub async fn create<R: Serialize + Send + Sync + 'static>(
         request: request.seal(app, user)?,
         preset: resolved.preset,
         recipe: serde_json::to_value(resolved.recipe).context("failed to serialize a recipe")?,
+        webhook_url: new.webhook_url.map(WebhookUrl::into_string),
         timeout: FETCH_TIMEOUT,
     };
     let upload = resumable::New {

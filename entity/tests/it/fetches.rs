@@ -25,6 +25,7 @@ async fn new_fetch(db: &DatabaseConnection, user: UserId, id: &str) -> UploadLea
         request: r#"{"url": "https://example.com/clip.mp4"}"#.to_owned(),
         preset: Some("web".to_owned()),
         recipe: "{}".parse().unwrap(),
+        webhook_url: None,
         timeout: TTL,
     };
     let created = entity::write(db, async |db| {

@@ -30,6 +30,10 @@ pub(super) enum Kind {
     Image,
     /// A preset.
     Preset,
+    /// A webhook.
+    Webhook,
+    /// A message to a webhook.
+    Delivery,
 }
 
 impl Kind {
@@ -41,6 +45,9 @@ impl Kind {
         if let Self::Unfinished = self {
             let path = tests::Tus::of(owner.clone()).create("clip.mp4", 1_000).await;
             return vec![path.rsplit('/').next().unwrap().to_owned()];
+        }
+        if let Self::Webhook | Self::Delivery = self {
+            return vec![self.make_webhook(owner).await];
         }
         if let Self::Written = self {
             let upload = tests::Presigned::create(owner, MP4.len()).await;
@@ -60,7 +67,13 @@ impl Kind {
                 let reply = owner.post(&format!("/api/tasks/{id}/cancel"), &Value::Null).await;
                 assert_eq!(reply.status, 200, "{reply:?}");
             }
-            Self::Image | Self::Preset | Self::Search | Self::Unfinished | Self::Written => {}
+            Self::Image
+            | Self::Preset
+            | Self::Search
+            | Self::Unfinished
+            | Self::Written
+            | Self::Webhook
+            | Self::Delivery => {}
             Self::Stream => app.finish_stream(id, &[("master.m3u8", b"#EXTM3U")]).await,
             Self::Processed | Self::Output | Self::Video => {
                 app.finish(id, &[("video.mp4", "mp4", "video/mp4", b"video")]).await;
@@ -73,10 +86,29 @@ impl Kind {
                 "-/{}/hls/master.m3u8",
                 task.body["file_path"].as_str().unwrap()
             )),
-            Self::Output | Self::Image | Self::Preset | Self::Search | Self::Unfinished | Self::Written => {
-                parts(task.body["file_path"].as_str().unwrap())
-            }
+            Self::Output
+            | Self::Image
+            | Self::Preset
+            | Self::Search
+            | Self::Unfinished
+            | Self::Written
+            | Self::Webhook
+            | Self::Delivery => parts(task.body["file_path"].as_str().unwrap()),
         }
+    }
+
+    /// Creates a webhook, or a message to one, and returns its id.
+    async fn make_webhook(self, owner: &Caller) -> String {
+        let url = format!("https://{}.example.com/", owner.username);
+        let webhook = owner.post("/api/webhooks", &json!({ "url": url })).await;
+        assert_eq!(webhook.status, 201, "{webhook:?}");
+        let path = format!("/api/webhooks/{}", webhook.body["id"]);
+        if let Self::Webhook = self {
+            return webhook.body["id"].to_string();
+        }
+        let sent = owner.post(&format!("{path}/test"), &Value::Null).await;
+        assert_eq!(sent.status, 202, "{sent:?}");
+        sent.body["id"].as_str().unwrap().to_owned()
     }
 
     /// Creates an image or a preset and returns its name.
@@ -104,6 +136,8 @@ impl Kind {
             Self::Search => (vec![uuid::Uuid::now_v7().to_string()], "search_not_found"),
             Self::Image => (parts("absent"), "image_not_found"),
             Self::Preset => (parts("absent"), "preset_not_found"),
+            Self::Webhook => (parts("1000000"), "webhook_not_found"),
+            Self::Delivery => (parts("msg_0197a6a1c2f17c10a1b2c3d4e5f60718"), "delivery_not_found"),
             Self::Output => (parts("2026/01/31/1000000_clip"), "file_not_found"),
         }
     }

@@ -78,6 +78,7 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("sea-orm-migration", &["migration"]),
     ("seccompiler", &["media"]),
     ("sqlx", &["catalog", "entity"]),
+    ("standardwebhooks", &["app"]),
     ("tonic", &["grpc"]),
     ("tower-http", &["backend"]),
     ("utoipa-axum", &["backend"]),

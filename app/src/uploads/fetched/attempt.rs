@@ -8,6 +8,7 @@ use crate::recipe_choice::RecipeChoice;
 use crate::uploads::receive::{Patch, append};
 use crate::uploads::session::{Session, interrupted};
 use crate::uploads::{File, Upload, finish};
+use crate::webhooks::WebhookUrl;
 use crate::{Error, Refusal};
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -141,6 +142,7 @@ async fn create_task(app: &Core, user: UserId, fetch: &fetch::Model) -> Result<(
             Some(preset) => RecipeChoice::Preset(preset.clone(), recipe),
             None => RecipeChoice::Own(recipe),
         },
+        webhook_url: fetch.webhook_url.clone().map(WebhookUrl::from_stored),
         fingerprint: Fingerprint::default(),
     };
     finish(app, user, upload, KeyGuard::default(), |_, _| ()).await

@@ -63,6 +63,7 @@ pub(crate) async fn claimed(env: &Env) -> Claimed {
             safe_name: "a.mp4".to_owned(),
             preset: None,
             recipe: serde_json::json!({"outputs": [{"kind": "mp4"}]}),
+            webhook_url: None,
         };
         task::create(db, owner.user_id(), new).await
     });

@@ -5,6 +5,7 @@ use crate::accounts::policy::{PasswordPolicy, RateLimits};
 use crate::accounts::throttle::AttemptLimiter;
 use crate::events::EventStreams;
 use crate::library::Library;
+use crate::sealing::Sealing;
 use crate::searches::OpenTickets;
 use crate::uploads::active::ActiveUploads;
 use domain::Limits;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub upload_ttl: Duration,
     /// Addresses that fetches of files may reach.
     pub outbound: Policy,
+    /// Encrypts secrets of accounts.
+    pub sealing: Sealing,
 }
 
 impl Default for Settings {
@@ -49,6 +52,7 @@ impl Default for Settings {
             query_timeout: Duration::from_secs(30),
             upload_ttl: Duration::from_hours(24),
             outbound: Policy::default(),
+            sealing: Sealing,
         }
     }
 }

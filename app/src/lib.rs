@@ -10,6 +10,7 @@
 pub mod accounts;
 mod app;
 mod container;
+pub mod credentials;
 mod error;
 pub mod events;
 mod file_name;
@@ -21,6 +22,7 @@ mod new_file;
 pub mod plans;
 pub mod presets;
 pub mod recipe_choice;
+pub mod sealing;
 pub mod searches;
 pub mod tasks;
 mod trash;

@@ -44,6 +44,7 @@ impl ToSchema for Binary {}
         (name = "events", description = "What has happened to tasks and videos, as a list and as a stream"),
         (name = "images", description = "Images for watermarks and bumpers"),
         (name = "presets", description = "Named recipes"),
+        (name = "credentials", description = "Access keys for buckets of the account, to which tasks write their outputs"),
         (name = "health", description = "Health checks and metrics for load balancers, supervisors and people on call"),
     )
 )]

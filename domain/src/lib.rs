@@ -10,6 +10,7 @@
 //! - [`library`], [`search`], [`folding`], [`ranking`], [`vocabulary`]: lists and searches of videos, the words of a
 //!   text, the order of hits, and the correction of typing errors.
 //! - [`event`], [`mod@upload`]: the types of events, and the status of an upload.
+//! - [`media_type`]: the media types of the files of a set.
 //! - [`video`]: what the owner of a video writes into it.
 //! - [`account`], [`scope`]: names and passwords, and what the holder of a credential may do.
 
@@ -25,6 +26,7 @@ pub mod folding;
 pub mod language;
 pub mod library;
 pub mod limits;
+pub mod media_type;
 pub mod mpeg_ts;
 pub mod plan;
 pub mod preset;
@@ -51,6 +53,7 @@ pub use failure_class::FailureClass;
 pub use language::Language;
 pub use library::Visibility;
 pub use limits::Limits;
+pub use media_type::media_type_of_file;
 pub use plan::{Plan, plan};
 pub use probe::Probe;
 pub use recipe::Recipe;

@@ -113,7 +113,7 @@ impl Settings {
         let listen = env.parsed("RUSHES_LISTEN", "an address and a port such as 127.0.0.1:8000")?;
         let limits = limits::limits(&env)?;
         let api = match role {
-            Role::Up | Role::Backend => Some(api::config(&env, role, &data_dir, limits)?),
+            Role::Up | Role::Backend => Some(api::config(&env, role, &data_dir, limits, &storage.url)?),
             Role::Worker | Role::Migrate | Role::Backup => None,
         };
         Ok(Self {

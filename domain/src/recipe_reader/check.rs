@@ -34,7 +34,22 @@ impl Recipe {
             .iter()
             .enumerate()
             .try_for_each(|(index, output)| outputs::check_output(&format!("outputs[{index}]"), output))?;
-        check_unique_names(&self.outputs)
+        check_unique_names(&self.outputs)?;
+        self.check_destination()
+    }
+
+    /// Rejects a template that gives several files the same key.
+    fn check_destination(&self) -> Result<(), FieldError> {
+        match &self.destination {
+            Some(destination) if !destination.url.is_unique_for(&self.outputs) => Err(FieldError::invalid(
+                "destination.url",
+                format!(
+                    "{}; accepted: a key that ends with {{output}}.{{ext}}, unless there is one output that is one file",
+                    destination.url
+                ),
+            )),
+            _ => Ok(()),
+        }
     }
 }
 

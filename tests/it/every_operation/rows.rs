@@ -30,12 +30,14 @@ pub(super) enum Kind {
     Image,
     /// A preset.
     Preset,
+    /// A credential.
+    Credential,
 }
 
 impl Kind {
     /// Creates a resource of `owner` whose name contains their user name. Returns the values of the path parameters.
     pub(super) async fn make(self, app: &TestApp, owner: &Caller) -> Vec<String> {
-        if let Self::Image | Self::Preset = self {
+        if let Self::Image | Self::Preset | Self::Credential = self {
             return vec![self.make_named(owner).await];
         }
         if let Self::Unfinished = self {
@@ -60,7 +62,7 @@ impl Kind {
                 let reply = owner.post(&format!("/api/tasks/{id}/cancel"), &Value::Null).await;
                 assert_eq!(reply.status, 200, "{reply:?}");
             }
-            Self::Image | Self::Preset | Self::Search | Self::Unfinished | Self::Written => {}
+            Self::Image | Self::Preset | Self::Credential | Self::Search | Self::Unfinished | Self::Written => {}
             Self::Stream => app.finish_stream(id, &[("master.m3u8", b"#EXTM3U")]).await,
             Self::Processed | Self::Output | Self::Video => {
                 app.finish(id, &[("video.mp4", "mp4", "video/mp4", b"video")]).await;
@@ -73,18 +75,27 @@ impl Kind {
                 "-/{}/hls/master.m3u8",
                 task.body["file_path"].as_str().unwrap()
             )),
-            Self::Output | Self::Image | Self::Preset | Self::Search | Self::Unfinished | Self::Written => {
-                parts(task.body["file_path"].as_str().unwrap())
-            }
+            Self::Output
+            | Self::Image
+            | Self::Preset
+            | Self::Credential
+            | Self::Search
+            | Self::Unfinished
+            | Self::Written => parts(task.body["file_path"].as_str().unwrap()),
         }
     }
 
-    /// Creates an image or a preset and returns its name.
+    /// Creates an image, a preset or a credential and returns its name.
     async fn make_named(self, owner: &Caller) -> String {
         static NEXT: AtomicU16 = AtomicU16::new(0);
         let name = format!("{}-{}", owner.username, NEXT.fetch_add(1, Ordering::Relaxed));
         let reply = match self {
             Self::Image => owner.image(&name, tests::PNG.to_vec()).await,
+            Self::Credential => {
+                let endpoint = "https://s3.example.com";
+                let new = json!({"name": name, "endpoint": endpoint, "access_key_id": "k", "secret_access_key": "s"});
+                owner.post("/api/credentials", &new).await
+            }
             _ => {
                 let preset = json!({"name": name, "recipe": {"outputs": [{"kind": "mp4"}]}});
                 owner.post("/api/presets", &preset).await
@@ -104,6 +115,7 @@ impl Kind {
             Self::Search => (vec![uuid::Uuid::now_v7().to_string()], "search_not_found"),
             Self::Image => (parts("absent"), "image_not_found"),
             Self::Preset => (parts("absent"), "preset_not_found"),
+            Self::Credential => (parts("absent"), "credential_not_found"),
             Self::Output => (parts("2026/01/31/1000000_clip"), "file_not_found"),
         }
     }

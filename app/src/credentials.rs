@@ -8,6 +8,7 @@ use domain::{Code, UserId};
 use entity::credential;
 use outbound::Target;
 use serde::Serialize;
+use std::fmt::Display;
 
 /// Maximum number of credentials of an account.
 const MAX_CREDENTIALS: u64 = 20;
@@ -35,7 +36,7 @@ pub struct NewCredential {
 ///
 /// # Errors
 /// `request_invalid` and `destination_forbidden`, which name the field; `credential_name_taken`,
-/// `credentials_too_many`, `idempotency_key_in_use`.
+/// `credentials_too_many`, `sealing_unavailable`, `idempotency_key_in_use`.
 pub async fn create<R: Serialize>(
     app: &App,
     user: UserId,
@@ -53,7 +54,9 @@ pub async fn create<R: Serialize>(
         fingerprint,
     } = new;
     let row = credential::New {
-        sealed_secret: app.settings.sealing.seal(&secret_access_key)?,
+        sealed_secret: app
+            .sealer()?
+            .seal(&purpose(user, &name), secret_access_key.as_bytes())?,
         name,
         endpoint,
         region,
@@ -107,9 +110,17 @@ fn check(app: &App, new: &NewCredential) -> Result<(), Refusal> {
 /// The secret part of the access key.
 ///
 /// # Errors
-/// It was encrypted with a key that this installation no longer has.
-pub fn secret(app: &Core, credential: &credential::Model) -> anyhow::Result<String> {
-    app.settings.sealing.open(&credential.sealed_secret)
+/// `sealing_unavailable`; an internal error if it was encrypted with a key that this process does not have.
+pub fn secret(app: &Core, user: UserId, credential: &credential::Model) -> Result<String, Error> {
+    let sealed = (purpose(user, &credential.name), &credential.sealed_secret);
+    let opened = app.sealer()?.open(&sealed.0, sealed.1);
+    let text = opened.ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    text.ok_or_else(|| anyhow::anyhow!("a credential cannot be decrypted; see RUSHES_SEALING_KEY").into())
+}
+
+/// The purpose to which the encryption is bound. The name of a credential never changes.
+fn purpose(user: UserId, name: impl Display) -> String {
+    format!("credentials/{}/{name}", user.0)
 }
 
 /// Removes a credential. A task that still needs it fails with `credential_not_found`.

@@ -74,6 +74,7 @@ pub(crate) fn worker(
         limits: settings.limits,
         upload_ttl: settings.upload_ttl,
         outbound: settings.outbound.clone(),
+        sealer: settings.sealer.clone(),
         sandbox: settings.sandbox,
         verify_depth: settings.verify_depth,
         child_memory_bytes: child_memory(memory::available(), settings.workers),

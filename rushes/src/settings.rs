@@ -19,6 +19,7 @@ pub use names::NAMES;
 pub use role::Role;
 pub(crate) use workers::threads;
 
+use app::sealing::Sealer;
 use backend::Config;
 use domain::Limits;
 use domain::protocol::{SandboxMode, VerifyDepth};
@@ -72,6 +73,8 @@ pub struct Settings {
     pub upload_ttl: Duration,
     /// Addresses that fetches of files may reach.
     pub outbound: Policy,
+    /// Encrypts secrets of users; `None` without a key.
+    pub sealer: Option<Sealer>,
     /// Filter of log lines, in the syntax of `EnvFilter`.
     pub log: String,
     /// Configuration of the API; `None` for a process without one.
@@ -112,6 +115,7 @@ impl Settings {
         };
         let listen = env.parsed("RUSHES_LISTEN", "an address and a port such as 127.0.0.1:8000")?;
         let limits = limits::limits(&env)?;
+        let sealer = secret::sealer(&env, role, &data_dir)?;
         let api = match role {
             Role::Up | Role::Backend => Some(api::config(&env, role, &data_dir, limits, &storage.url)?),
             Role::Worker | Role::Migrate | Role::Backup => None,
@@ -146,6 +150,7 @@ impl Settings {
             limits,
             upload_ttl: uploads::ttl(&env)?,
             outbound: uploads::outbound(&env)?,
+            sealer,
             api,
         })
     }

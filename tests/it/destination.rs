@@ -308,6 +308,7 @@ async fn a_worker_that_is_killed_while_it_writes_leaves_no_second_copy() {
         std::fs::create_dir(&home).unwrap();
         let mut environment = app.environment.clone();
         environment.push(("RUSHES_OUTBOUND_ALLOW", "127.0.0.1/32".to_owned()));
+        environment.push(("RUSHES_SEALING_KEY", tests::SECRET.to_owned()));
         Server::start_in("worker", &home, &environment)
     };
     let killed = worker("killed");

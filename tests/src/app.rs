@@ -113,6 +113,7 @@ impl TestApp {
             current: secret,
             previous: None,
         });
+        config.app.sealer = Some(app::sealing::Sealer::new(SECRET.as_bytes(), None));
         config.catalog_dir = directory.path().join("catalog");
         (options.config)(&mut config);
         let same = config.clone();
@@ -226,6 +227,7 @@ fn worker_settings(config: &Config) -> worker::Settings {
         limits: app.limits,
         upload_ttl: app.upload_ttl,
         outbound: app.outbound.clone(),
+        sealer: app.sealer.clone(),
         sandbox: SandboxMode::Require,
         verify_depth: VerifyDepth::Fast,
         child_memory_bytes: 8 << 30,

@@ -3,6 +3,7 @@
 use crate::child::{ChildSettings, ChildStarter};
 use crate::scratch::Scratch;
 use app::Core;
+use app::sealing::Sealer;
 use domain::Limits;
 use domain::protocol::{SandboxMode, VerifyDepth};
 use entity::DatabaseConnection;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub upload_ttl: Duration,
     /// Addresses that fetches of files may reach.
     pub outbound: Policy,
+    /// Decrypts secrets of users; `None` where the operator has given no key.
+    pub sealer: Option<Sealer>,
     /// Time for tasks in progress after a shutdown began; then they are released.
     pub shutdown_grace: Duration,
 }
@@ -78,6 +81,7 @@ impl Env {
             limits: settings.limits,
             upload_ttl: settings.upload_ttl,
             outbound: settings.outbound.clone(),
+            sealer: settings.sealer.clone(),
             ..app::Settings::default()
         };
         Ok(Self {

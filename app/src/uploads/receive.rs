@@ -15,10 +15,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 /// Interval in which a holder looks if another request asks for the upload.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Bytes after which progress is recorded: a process that is killed loses no more.
+/// Bytes after which a checkpoint begins. It records the bytes of the one before, so a process that is killed loses the
+/// bytes of two.
 const CHECKPOINT_BYTES: u64 = 64 << 20;
-/// Time after which progress is recorded; much shorter than the lease, which a checkpoint renews.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
+/// Time after which a checkpoint begins; much shorter than the lease, which a checkpoint renews.
+const CHECKPOINT_EVERY: Duration = Duration::from_millis(2_500);
 
 /// The bytes of one request.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +57,8 @@ struct Receiver<'a> {
     checksum: Option<Running>,
     /// The first bytes of the file, until there are enough to detect its format.
     head: Option<BytesMut>,
+    /// The position of the last checkpoint, and its time.
+    checkpoint_at: u64,
     recorded_at: Instant,
 }
 
@@ -74,6 +77,7 @@ pub(super) async fn append(
         let appender = session.appender().await?;
         let receiver = Receiver {
             bytes: session.row.received(),
+            checkpoint_at: session.row.received(),
             head: (session.row.received_bytes == 0).then(BytesMut::new),
             session,
             appender,
@@ -228,7 +232,7 @@ impl Receiver<'_> {
         }
         self.bytes += length;
         metrics::counter!("rushes_upload_bytes_total").increment(length);
-        if self.bytes - self.session.row.received() >= CHECKPOINT_BYTES {
+        if self.bytes - self.checkpoint_at >= CHECKPOINT_BYTES {
             self.record().await?;
         }
         Ok(())
@@ -248,11 +252,11 @@ impl Receiver<'_> {
 
     /// Records progress. The bytes of a request with a checksum are recorded together at its end.
     async fn record(&mut self) -> Result<(), End> {
-        self.recorded_at = Instant::now();
+        (self.checkpoint_at, self.recorded_at) = (self.bytes, Instant::now());
         let recorded = if self.checksum.is_some() {
             self.session.renew().await
         } else {
-            let extent = Extent::WholeParts;
+            let extent = Extent::Ready;
             self.session.checkpoint(&mut self.appender, extent).await
         };
         match recorded {

@@ -57,6 +57,7 @@ fn view(credential: credential::Model) -> CredentialView {
 
 problems!(NewCredentialProblems: FieldsMissing, NameInvalid, RequestInvalid, JsonInvalid, DestinationForbidden,
     IdempotencyKeyInvalid, TokenMissing, TokenInvalid, TokenExpired, RequestTimeout, CredentialNameTaken, CredentialsTooMany,
+    SealingUnavailable,
     IdempotencyKeyInUse, BodyTooLarge, ContentTypeUnsupported, IdempotencyKeyReused, Unavailable);
 problems!(CredentialsProblems: TokenMissing, TokenInvalid, TokenExpired, Unavailable);
 problems!(RemoveCredentialProblems: TokenMissing, TokenInvalid, TokenExpired, CredentialNotFound, Unavailable);

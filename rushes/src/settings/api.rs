@@ -42,6 +42,7 @@ pub(super) fn config(
     app.limits = limits;
     app.upload_ttl = uploads::ttl(env)?;
     app.outbound = uploads::outbound(env)?;
+    app.sealer = secret::sealer(env, role, data_dir)?;
     app.threads = threads(workers(env)?);
     app.password_policy = env.one_of("RUSHES_PASSWORD_POLICY", &policies, PasswordPolicy::Basic)?;
     Ok(Config {

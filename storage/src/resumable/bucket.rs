@@ -211,7 +211,7 @@ impl BucketAppender {
         }
         self.wait_for_sending(0).await?;
         let whole = u64::from(self.number) * self.part_bytes as u64;
-        if extent == Extent::WholeParts || self.filled == 0 {
+        if extent == Extent::Ready || self.filled == 0 {
             return Ok(self.progress(whole, None));
         }
         let bytes = whole + self.filled as u64;

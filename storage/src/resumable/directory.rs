@@ -1,7 +1,11 @@
 //! Unfinished files in a directory.
+//!
+//! Bytes are written while the next ones arrive, and are synced to disk while the ones after them are written: a
+//! checkpoint on the way begins a sync and returns what the sync before it made durable. So neither the network nor the
+//! disk waits for the other.
 
 use super::hash;
-use super::position::{Position, Progress, not_found, split_for_block};
+use super::position::{Extent, Position, Progress, not_found, split_for_block};
 use crate::error::Error;
 use crate::key::Key;
 use crate::memory::{BLOCK_BYTES, Memory, Reserved};
@@ -24,6 +28,9 @@ pub(super) struct DirectoryAppender {
     key: Key,
     target: Option<Target>,
     running: Option<JoinHandle<(Target, io::Result<()>)>>,
+    /// The sync that the last checkpoint began, and what is durable after it.
+    syncing: Option<(Progress, JoinHandle<io::Result<()>>)>,
+    durable: Progress,
     memory: Memory,
     reserved: Option<Reserved>,
     buffer: BytesMut,
@@ -35,7 +42,6 @@ pub(super) struct DirectoryAppender {
 struct Target {
     file: File,
     hash: Sha256,
-    durable_bytes: u64,
 }
 
 impl Target {
@@ -127,12 +133,14 @@ impl DirectoryAppender {
         let file = open_when_free(position, root).await?;
         Ok(Self {
             key,
-            target: Some(Target {
-                file,
-                hash,
-                durable_bytes: bytes,
-            }),
+            durable: Progress {
+                bytes,
+                hash_state: hash::to_text(&hash),
+                ..Progress::default()
+            },
+            target: Some(Target { file, hash }),
             running: None,
+            syncing: None,
             memory,
             reserved: None,
             buffer: BytesMut::new(),
@@ -197,36 +205,54 @@ impl DirectoryAppender {
         Ok(target)
     }
 
-    /// Syncs all bytes to disk.
-    pub(super) async fn checkpoint(&mut self) -> Result<Progress, Error> {
-        let block = self.block();
-        let mut target = self.idle().await?;
-        let bytes = self.bytes;
-        let synced = spawn_blocking(move || {
-            let synced = target.write(&block).and_then(|()| target.file.sync_data());
-            (target, synced)
-        });
-        self.running = Some(synced);
-        let mut target = self.idle().await?;
-        target.durable_bytes = bytes;
-        let hash_state = hash::to_text(&target.hash);
-        self.target = Some(target);
-        Ok(Progress {
-            bytes,
-            hash_state,
+    /// Begins to sync all bytes to disk. Returns what is durable: for [`Extent::Ready`] the bytes of the sync before,
+    /// otherwise all.
+    pub(super) async fn checkpoint(&mut self, extent: Extent) -> Result<Progress, Error> {
+        self.end_sync().await?;
+        self.begin_sync().await?;
+        if extent != Extent::Ready {
+            self.end_sync().await?;
+        }
+        Ok(self.durable.clone())
+    }
+
+    /// Writes the collected bytes and starts a sync of the file.
+    async fn begin_sync(&mut self) -> Result<(), Error> {
+        self.pass_on().await?;
+        let target = self.idle().await?;
+        let progress = Progress {
+            bytes: self.bytes,
+            hash_state: hash::to_text(&target.hash),
             ..Progress::default()
-        })
+        };
+        let file = target.file.try_clone();
+        self.target = Some(target);
+        let file = file.map_err(|source| Error::of_object_io("write", &self.key, source))?;
+        self.syncing = Some((progress, spawn_blocking(move || file.sync_data())));
+        Ok(())
+    }
+
+    /// Waits for the sync in progress.
+    async fn end_sync(&mut self) -> Result<(), Error> {
+        if let Some((progress, sync)) = self.syncing.take() {
+            let synced = sync.await.map_err(io::Error::from).flatten();
+            synced.map_err(|source| Error::of_object_io("write", &self.key, source))?;
+            self.durable = progress;
+        }
+        Ok(())
     }
 
     /// Cuts the file to the last checkpoint, which also gives a full disk its space back.
     pub(super) async fn roll_back(mut self) {
         self.buffer.clear();
+        let _ = self.end_sync().await;
+        let bytes = self.durable.bytes;
         let target = match self.idle().await {
             Ok(target) => Some(target),
             Err(_) => self.target.take(),
         };
         if let Some(target) = target {
-            let cut = spawn_blocking(move || target.file.set_len(target.durable_bytes));
+            let cut = spawn_blocking(move || target.file.set_len(bytes));
             if !matches!(cut.await, Ok(Ok(()))) {
                 tracing::warn!(key = %self.key, "failed to cut an unfinished file; its next request does");
             }

@@ -51,8 +51,9 @@ pub struct Progress {
 /// The extent of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// As many bytes as can be made durable at once: in a bucket the whole parts.
-    WholeParts,
+    /// The bytes that are durable without a pause in the writing: in a bucket the whole parts, in a directory the bytes
+    /// up to the checkpoint before. More bytes follow.
+    Ready,
     /// All bytes, with others to follow in a later request.
     Everything,
     /// All bytes, the last of the file included.

@@ -124,6 +124,32 @@ async fn an_aborted_file_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn checkpoints_on_the_way_name_bytes_from_which_the_file_can_be_continued() {
+    for column in columns().await {
+        let (storage, data) = (&column.storage, data(40_000_000));
+        let mut file = File::begin(storage).await;
+        let mut appender = storage.resume(&file.position).await.unwrap();
+        let mut written = 0;
+        for piece in data.chunks(7_000_000).take(4) {
+            appender.write(piece).await.unwrap();
+            let progress = appender.checkpoint(Extent::Ready).await.unwrap();
+            assert!(progress.bytes <= (written + piece.len()) as u64);
+            file.record(progress);
+            written += piece.len();
+        }
+        assert!(file.position.bytes >= 10_000_000, "{:?}", file.position);
+        // The bytes behind the last checkpoint do not count.
+        appender.write(&[7; 300_000]).await.unwrap();
+        appender.roll_back().await;
+        let from = usize::try_from(file.position.bytes).unwrap();
+        file.append(storage, &data[from..], Extent::End).await;
+        let stored = storage.complete(&file.position, file.parts.clone()).await.unwrap();
+        assert_eq!(stored.sha256, hex::encode(Sha256::digest(&data)));
+        assert!(read(storage, &file.position.key).await == data);
+    }
+}
+
+#[tokio::test]
 async fn a_file_in_a_directory_has_one_writer_and_is_copied_for_the_next() {
     let directory = tempfile::tempdir().unwrap();
     let url = format!("file://{}", directory.path().display());

@@ -29,6 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "rushes",
         &[
+            "app",
             "background",
             "backend",
             "domain",
@@ -44,6 +45,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "tests",
         &[
+            "app",
             "background",
             "backend",
             "domain",
@@ -63,6 +65,7 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("apalis-core", &["queue"]),
     ("apalis-redis", &["queue"]),
     ("argon2", &["app"]),
+    ("aws-lc-rs", &["app"]),
     ("axum", &["backend", "grpc"]),
     ("csv", &["backend"]),
     ("ffmpeg-next", &["media"]),

@@ -44,7 +44,8 @@ impl<'a> Delivery<'a> {
         destination: &'a Destination,
         credential: &credential::Model,
     ) -> Result<Self, Failure> {
-        let secret_access_key = credentials::secret(&env.uploads, credential).map_err(|error| internal(&error))?;
+        let secret_access_key = credentials::secret(&env.uploads, task.owner(), credential);
+        let secret_access_key = secret_access_key.map_err(|error| internal(&format!("{error:?}")))?;
         let address = BucketAddress {
             endpoint: credential.endpoint.clone(),
             region: credential.region.clone(),

@@ -29,6 +29,7 @@ pub(crate) async fn env(home: &Path) -> Env {
         child_memory_bytes: 1 << 30,
         child: ChildSettings::new("/bin/false".into()),
         upload_ttl: Duration::from_hours(24),
+        sealer: None,
         outbound: Policy::default(),
         shutdown_grace: Duration::ZERO,
     };

@@ -28,6 +28,18 @@ impl PartialSchema for Binary {
 
 impl ToSchema for Binary {}
 
+/// The schema of a whole number of which large values mean the largest accepted one. A format would exclude them.
+pub(crate) struct Count;
+
+impl PartialSchema for Count {
+    fn schema() -> RefOr<Schema> {
+        let count = ObjectBuilder::new().schema_type(Type::Integer);
+        count.minimum(Some(1)).into()
+    }
+}
+
+impl ToSchema for Count {}
+
 /// The document without its operations.
 #[derive(OpenApi)]
 #[openapi(

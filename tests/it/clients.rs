@@ -69,6 +69,43 @@ async fn linters_find_no_error_in_the_document() {
     run(directory, &bin.join("spectral"), &arguments).await;
 }
 
+/// Maximum number of generated requests of each operation in each phase.
+const EXAMPLES: &str = "30";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn generated_requests_find_no_difference_between_document_and_replies() {
+    let Some(tools) = tools() else { return };
+    let app = TestApp::idle().await;
+    let caller = app.caller().await;
+    let (config, token) = (
+        sources().join("schemathesis.toml"),
+        format!("Authorization: Bearer {}", caller.token),
+    );
+    let (config, document) = (config.display().to_string(), format!("{}/api/openapi.json", app.url));
+    let arguments = [
+        "--config-file",
+        &config,
+        "run",
+        &document,
+        "-H",
+        &token,
+        "--checks",
+        "all",
+    ];
+    let bounds = [
+        "--seed",
+        "1",
+        "--max-examples",
+        EXAMPLES,
+        "--workers",
+        "4",
+        "--no-shrink",
+    ];
+    let phases = ["--phases", "examples,coverage,fuzzing", "--continue-on-failure"];
+    let arguments = [&arguments[..], &bounds, &phases].concat();
+    run(app.directory.path(), &tools.join("venv/bin/st"), &arguments).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_generated_client_in_typescript_has_every_operation_and_works() {
     let Some(tools) = tools() else { return };

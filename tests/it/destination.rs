@@ -71,7 +71,8 @@ async fn all_outputs_of_a_task_are_in_the_bucket_of_the_customer_when_it_is_proc
     let id = submit(&app, &caller, &recipe(&outputs, url, "media")).await;
     let task = caller.ended(id).await;
     assert_eq!(task["status"], "processed", "{task}");
-    let prefix = format!("out/{}/{id}/clip-", &task["timestamp"].as_str().unwrap()[..10]);
+    let name = task["display_name"].as_str().unwrap().strip_suffix(".mp4").unwrap();
+    let prefix = format!("out/{}/{id}/{name}-", &task["timestamp"].as_str().unwrap()[..10]);
     let written = reported(&caller, id).await;
     let expected = ["video.mp4", "hls/master.m3u8", "poster.jpg"];
     for ((written, name), link) in written
@@ -128,7 +129,9 @@ async fn a_wrong_key_or_bucket_fails_the_task_at_once_and_says_so() {
     let caller = app.caller().await;
     let bucket = Bucket::start(&app.directory.path().join("customer")).await;
     let endpoint = format!("http://{}", bucket.address);
-    credential(&caller, "media", &endpoint, SECRET).await;
+    // The server of the tests would create a bucket.
+    let absent = FaultyBucket::start(&[Fault::Status(404)]).await;
+    credential(&caller, "absent", &absent.url, SECRET).await;
     credential(&caller, "wrong", &endpoint, "another-secret").await;
     let private = FileHost::start("127.0.0.3", Vec::new(), &[]).await;
     let redirect = format!(
@@ -141,7 +144,7 @@ async fn a_wrong_key_or_bucket_fails_the_task_at_once_and_says_so() {
     let outputs = json!([{ "kind": "poster" }]);
     for recipe in [
         recipe(&outputs, "s3://bucket/{task_id}.jpg", "wrong"),
-        recipe(&outputs, "s3://absent/{task_id}.jpg", "media"),
+        recipe(&outputs, "s3://bucket/{task_id}.jpg", "absent"),
         recipe(&outputs, "s3://bucket/{task_id}.jpg", "redirect"),
     ] {
         let task = caller.ended(submit(&app, &caller, &recipe).await).await;

@@ -1,10 +1,10 @@
 //! Values of a recipe that are parsed from a number or a text.
 
-use crate::time::{InvalidValue, NumberOrText, Rational, micros, number_or_text};
+use crate::time::{InvalidValue, NumberOrText, Rational, micros};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
-use utoipa::openapi::schema::{Object, Type};
+use utoipa::openapi::schema::{Object, OneOfBuilder, Type};
 
 /// A frame rate. In JSON: `keep`, or frames per second as a number or a fraction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -204,7 +204,10 @@ macro_rules! schema_of {
 }
 pub(super) use schema_of;
 schema_of!(
-    Fps => number_or_text("\"keep\", a number (24) or a fraction (30000/1001) of frames per second, 1 to 240"),
+    Fps => OneOfBuilder::new()
+        .item(Object::builder().schema_type(Type::Number).minimum(Some(1)).maximum(Some(Self::MAX)))
+        .item(Object::builder().schema_type(Type::String).pattern(Some("^(keep|[0-9]+([./][0-9]*)?)$")))
+        .description(Some("\"keep\", a number (24) or a fraction (30000/1001) of frames per second, 1 to 240")),
     Aspect => Object::builder().schema_type(Type::String).examples(["16:9"]).description(Some("Aspect ratio, both numbers 1 to 100.")),
     Name => Object::builder().schema_type(Type::String).pattern(Some("^[a-z0-9][a-z0-9-]{0,39}$"))
         .description(Some("1 to 40 of a-z, 0-9 and -, not a - first.")),

@@ -30,6 +30,8 @@ impl Recipe {
                 "accepted: one of stream and language",
             ));
         }
+        let stream = self.audio.stream.unwrap_or_default();
+        check_range("audio.stream", stream.into(), 0..=255)?;
         self.outputs
             .iter()
             .enumerate()

@@ -98,8 +98,8 @@ pub fn read_recipe(json: &str) -> Result<Recipe, Refusal> {
     Recipe::parse(json).map_err(recipe_invalid)
 }
 
-/// Checks that the account has all images, credentials and tasks to which a recipe refers. Inside [`entity::user::write`], which
-/// locks the account, they continue to exist until the commit.
+/// Checks that the account has all images, credentials and tasks to which a recipe refers. Inside
+/// [`entity::user::write`], which locks the account, images and tasks continue to exist until the commit.
 ///
 /// # Errors
 /// `recipe_invalid`, which names the field.

@@ -4,7 +4,7 @@
 //! broken. An S3 client of its own would do lookups of its own, and its reply to a write proves little: servers differ
 //! in the checksums that they know.
 //!
-//! *Mechanism.* `object_store` builds and signs the requests. [`Service`] sends them with the client of the crate
+//! *Mechanism.* `object_store` builds and signs the requests. [`connector`] sends them with the client of the crate
 //! `outbound`, which reaches permitted addresses alone and follows no redirect. After a file was written, all of its
 //! bytes are read again and their SHA-256 is compared with that of the file. This works with each server, and finds what
 //! a server has cut, mixed up or not kept.
@@ -13,11 +13,15 @@
 //! the same key can be written again, which replaces the object by the same bytes. What a killed process has left is an
 //! unfinished multipart upload, which no reader sees, and which a lifecycle rule of the bucket removes.
 
-mod service;
+mod connector;
+mod error;
+
+pub use error::DestinationError;
 
 use crate::open::S3Credentials;
 use crate::put::Stored;
 use bytes::Bytes;
+use connector::{Connector, LastReply, PART_BYTES};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as ObjectPath;
 use object_store::{
@@ -25,7 +29,6 @@ use object_store::{
     PutOptions, PutPayload,
 };
 use outbound::Client;
-use service::{Connector, LastReply};
 use sha2::{Digest, Sha256};
 use std::io;
 use std::path::Path;
@@ -33,8 +36,6 @@ use std::sync::Arc;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 
-/// Size of a part, of a request that reads, and of the largest file that is sent in one request.
-const PART_BYTES: u64 = 8 << 20;
 /// Maximum number of parts; S3 accepts 10,000.
 const PARTS_MAX: u64 = 9_000;
 
@@ -66,32 +67,6 @@ pub struct DestinationFile<'a> {
     pub local: &'a Path,
     /// The media type that the bucket shall send with it.
     pub media_type: &'a str,
-}
-
-/// The reason why a file is not at its destination. The texts are for the owner of the bucket.
-#[derive(Debug, thiserror::Error)]
-pub enum DestinationError {
-    /// The address may not be reached.
-    #[error("the address of the host is not public")]
-    Forbidden,
-    /// No reply, or one of a server that is not able to reply now.
-    #[error("{0}")]
-    Unreachable(String),
-    /// The server does not accept the bucket, the credential or the file.
-    #[error("{0}")]
-    Refused(String),
-    /// The object has other bytes than the file.
-    #[error("{0}")]
-    Mismatch(String),
-    /// The file on this machine cannot be read.
-    #[error("a local file cannot be read")]
-    LocalFile(#[source] io::Error),
-}
-
-impl From<io::Error> for DestinationError {
-    fn from(error: io::Error) -> Self {
-        Self::LocalFile(error)
-    }
 }
 
 impl Destination {

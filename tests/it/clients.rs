@@ -26,6 +26,8 @@ pub(crate) async fn run<A: AsRef<OsStr>>(directory: &Path, executable: &Path, ar
     let output = Command::new(executable)
         .args(arguments)
         .current_dir(directory)
+        .env("SCHEMATHESIS_HOOKS", sources().join("schemathesis_hooks.py"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("REDOCLY_TELEMETRY", "off")
         .env("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true")
         .output()

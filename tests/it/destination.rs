@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use std::path::Path;
 use tests::clip::Clip;
 use tests::faulty_bucket::{Fault, FaultyBucket};
-use tests::file_host::{Answer, FileHost};
+use tests::file_host::FileHost;
 use tests::server::Server;
 use tests::{Bucket, Caller, MP4, Options, Reply, TestApp};
 
 const SECRET: &str = "secret-of-tests";
 
 fn permit(config: &mut backend::Config) {
-    config.app.outbound = "127.0.0.1/32,127.0.0.2/32".parse().unwrap();
+    config.app.outbound = "127.0.0.1/32,127.0.0.3/32".parse().unwrap();
 }
 
 /// A service that may reach servers of the test.
@@ -134,13 +134,8 @@ async fn a_wrong_key_or_bucket_fails_the_task_at_once_and_says_so() {
     credential(&caller, "absent", &absent.url, SECRET).await;
     credential(&caller, "wrong", &endpoint, "another-secret").await;
     let private = FileHost::start("127.0.0.3", Vec::new(), &[]).await;
-    let redirect = format!(
-        "307 Temporary Redirect\r\nContent-Length: 0\r\nLocation: {}",
-        private.url
-    )
-    .leak();
-    let redirecting = FileHost::start("127.0.0.2", Vec::new(), &[Answer::Head(redirect)]).await;
-    credential(&caller, "redirect", redirecting.url.rsplit_once('/').unwrap().0, SECRET).await;
+    let redirecting = FaultyBucket::start(&[Fault::Redirect(private.url.clone().leak())]).await;
+    credential(&caller, "redirect", &redirecting.url, SECRET).await;
     let outputs = json!([{ "kind": "poster" }]);
     for recipe in [
         recipe(&outputs, "s3://bucket/{task_id}.jpg", "wrong"),

@@ -23,6 +23,8 @@ pub enum Fault {
     Hang,
     /// A status, and no object.
     Status(u16),
+    /// A redirect to this address, and no object.
+    Redirect(&'static str),
 }
 
 /// The objects by path, such as `/bucket/key`, and the faults that are left.
@@ -104,11 +106,16 @@ async fn answer(mut stream: TcpStream, shared: &Mutex<Shared>) -> std::io::Resul
     let (method, path) = head.split_once(' ').unwrap();
     let path = path.split([' ', '?']).next().unwrap().to_owned();
     if method == "put" {
-        let (status, is_hanging) = write(shared, path, request.split_off(head_end));
-        if is_hanging {
-            sleep(Duration::from_secs(600)).await;
-        }
-        return reply(&mut stream, status, "ETag: \"any\"", 0, b"").await;
+        let (status, headers) = match write(shared, path, request.split_off(head_end)) {
+            Fault::Hang => {
+                sleep(Duration::from_secs(600)).await;
+                return Ok(());
+            }
+            Fault::Status(status) => (status, "ETag: \"any\"".to_owned()),
+            Fault::Redirect(url) => (307, format!("Location: {url}")),
+            _ => (200, "ETag: \"any\"".to_owned()),
+        };
+        return reply(&mut stream, status, &headers, 0, b"").await;
     }
     let Some(object) = shared.lock().unwrap().objects.get(&path).cloned() else {
         return reply(&mut stream, 404, "Content-Type: application/xml", 0, b"").await;
@@ -127,8 +134,8 @@ async fn answer(mut stream: TcpStream, shared: &Mutex<Shared>) -> std::io::Resul
     }
 }
 
-/// Writes an object as the next fault says. Returns the status, and if the reply never comes.
-fn write(shared: &Mutex<Shared>, path: String, mut object: Vec<u8>) -> (u16, bool) {
+/// Writes an object as the next fault says, and returns the fault.
+fn write(shared: &Mutex<Shared>, path: String, mut object: Vec<u8>) -> Fault {
     let mut shared = shared.lock().unwrap();
     let fault = shared.faults.get(shared.writes).copied().unwrap_or(Fault::None);
     shared.writes += 1;
@@ -136,11 +143,10 @@ fn write(shared: &Mutex<Shared>, path: String, mut object: Vec<u8>) -> (u16, boo
         Fault::None | Fault::Hang => {}
         Fault::Truncate => drop(object.pop()),
         Fault::Corrupt => object[0] ^= 1,
-        Fault::Forget => return (200, false),
-        Fault::Status(status) => return (status, false),
+        Fault::Forget | Fault::Status(_) | Fault::Redirect(_) => return fault,
     }
     shared.objects.insert(path, object);
-    (200, fault == Fault::Hang)
+    fault
 }
 
 async fn reply(stream: &mut TcpStream, status: u16, headers: &str, length: usize, body: &[u8]) -> std::io::Result<()> {

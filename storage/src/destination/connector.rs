@@ -1,6 +1,6 @@
 //! The connection of `object_store` to the client of the crate `outbound`, which keeps the reason of an error.
 
-use super::{DestinationError, PART_BYTES};
+use super::error::DestinationError;
 use bytes::{Bytes, BytesMut};
 use hyper::body::Body;
 use object_store::ClientOptions;
@@ -14,6 +14,9 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+/// Size of a part, of a request that reads, and of the largest file that is sent in one request.
+pub(super) const PART_BYTES: u64 = 8 << 20;
 
 /// Limits of a request. The first byte comes after the whole part was received.
 const LIMITS: Limits = Limits {

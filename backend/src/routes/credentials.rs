@@ -64,8 +64,8 @@ problems!(RemoveCredentialProblems: TokenMissing, TokenInvalid, TokenExpired, Cr
 
 /// Creates a credential.
 ///
-/// Recipes name it in `destination`. The secret is stored encrypted, and no reply contains it. An account may have up to
-/// 20 credentials.
+/// Recipes name it in `destination`. The secret is stored encrypted, and no reply contains it. An account may have up
+/// to 20 credentials.
 #[utoipa::path(post, operation_id = "create_credential", path = "/credentials", tag = "credentials", params(IdempotencyKeyHeader),
     security(("bearer" = [])), request_body(content = NewCredentialBody, description = "The address and the access key"),
     responses((status = 201, description = "The credential", body = CredentialView), NewCredentialProblems))]

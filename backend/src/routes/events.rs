@@ -70,9 +70,12 @@ pub(crate) async fn stream(
     headers: HeaderMap,
     Query(query): Pairs,
 ) -> Result<Response, Error> {
-    let last_id = headers.get(LAST_EVENT_ID).map(|id| id.to_str().unwrap_or_default());
+    // A value that is no text is refused like any other, not ignored.
+    let last_id = headers
+        .get(LAST_EVENT_ID)
+        .map(|id| String::from_utf8_lossy(id.as_bytes()));
     // Browsers send an empty one when the last message had no id.
-    let after = match cursor(LAST_EVENT_ID, last_id.filter(|id| !id.is_empty()))? {
+    let after = match cursor(LAST_EVENT_ID, last_id.as_deref().filter(|id| !id.is_empty()))? {
         Some(after) => Some(after),
         None => cursor("after", parameter(&query, "after")?)?,
     };

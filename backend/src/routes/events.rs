@@ -63,7 +63,7 @@ pub(crate) async fn list(
         ("Last-Event-ID" = Option<String>, Header, pattern = "^[0-9]{0,18}$", description = "The same as `after`, and stronger. Browsers send it when they connect again"),
         ("ticket" = Option<String>, Query, description = "A ticket from `POST /api/events/tickets`, instead of the header `Authorization`")),
     security(("bearer" = []), ("cookie" = [])),
-    responses((status = 200, description = "The stream. It ends when the token expires", content_type = "text/event-stream", body = String), StreamProblems))]
+    responses((status = 200, description = "The stream. It ends when the token expires", content_type = "text/event-stream", body = api::events::StreamMessage), StreamProblems))]
 pub(crate) async fn stream(
     State(state): State<AppState>,
     viewer: StreamViewer,

@@ -25,7 +25,7 @@ async fn a_large_file_is_written_in_parts_and_may_be_written_again() {
     let destination = destination(home.path(), "127.0.0.1/32").await;
     let local = home.path().join("local");
     for bytes in [0, 1, 8 << 20, (20 << 20) + 7] {
-        let content: Vec<u8> = (0..bytes).map(|at: usize| (at % 251) as u8).collect();
+        let content: Vec<u8> = (0..251).cycle().take(bytes).collect();
         std::fs::write(&local, &content).unwrap();
         for _ in 0..2 {
             let file = DestinationFile {

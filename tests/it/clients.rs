@@ -72,7 +72,7 @@ async fn linters_find_no_error_in_the_document() {
 }
 
 /// Maximum number of generated requests of each operation in each phase.
-const EXAMPLES: &str = "30";
+const EXAMPLES: &str = "10";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn generated_requests_find_no_difference_between_document_and_replies() {

@@ -6,8 +6,8 @@
 //!
 //! *Mechanism.* `object_store` builds and signs the requests. [`connector`] sends them with the client of the crate
 //! `outbound`, which reaches permitted addresses alone and follows no redirect. After a file was written, all of its
-//! bytes are read again and their SHA-256 is compared with that of the file. This works with each server, and finds what
-//! a server has cut, mixed up or not kept.
+//! bytes are read again and their SHA-256 is compared with that of the file. This works with each server, and finds
+//! what a server has cut, mixed up or not kept.
 //!
 //! *Invariants.* An object appears as a whole or not at all (`PutObject`, `CompleteMultipartUpload`). The same file under
 //! the same key can be written again, which replaces the object by the same bytes. What a killed process has left is an

@@ -84,8 +84,8 @@ impl DestinationUrl {
         &self.bucket
     }
 
-    /// Returns the key of a file. `path` is the name of an output, such as `video.mp4`, or that of a file of a set below
-    /// the name of the output, such as `hls/master.m3u8`.
+    /// Returns the key of a file. `path` is the name of an output, such as `video.mp4`, or that of a file of a set
+    /// below the name of the output, such as `hls/master.m3u8`.
     #[must_use]
     pub fn key(&self, values: &DestinationValues, path: &str) -> String {
         let (output, ext) = path.rsplit_once('.').unwrap_or((path, ""));
@@ -100,8 +100,8 @@ impl DestinationUrl {
         parts.collect()
     }
 
-    /// Returns true if all files of these outputs get different keys, and those of a set keep their names, by which they
-    /// refer to each other.
+    /// Returns true if all files of these outputs get different keys, and those of a set keep their names, by which
+    /// they refer to each other.
     #[must_use]
     pub fn is_unique_for(&self, outputs: &[Output]) -> bool {
         let ends_with_name = self.text.ends_with("{output}.{ext}");

@@ -1,8 +1,8 @@
-//! Delivery by the bucket ([`Delivery::Redirect`]): the reply to a download is a redirect to a signed URL, so no byte of
-//! the file passes through this process.
+//! Delivery by the bucket ([`Delivery::Redirect`]): the reply to a download is a redirect to a signed URL, so no byte
+//! of the file passes through this process.
 //!
-//! All checks are made before, and the URL is signed for one object and a short time. Some replies come from here in any
-//! case:
+//! All checks are made before, and the URL is signed for one object and a short time. Some replies come from here in
+//! any case:
 //!
 //! - *Text*, such as playlists: the URIs in it are relative to its address, and it is compressed.
 //! - *HEAD*: the signature holds for GET alone.

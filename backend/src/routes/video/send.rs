@@ -163,8 +163,8 @@ impl FileResponse {
     }
 }
 
-/// Time for which a client may read on at a signed URL: the playing time and some more to begin, but not longer than the
-/// link that leads to it. Browsers send all requests of a player to the URL to which its first one was redirected.
+/// Time for which a client may read on at a signed URL: the playing time and some more to begin, but not longer than
+/// the link that leads to it. Browsers send all requests of a player to the URL to which its first one was redirected.
 pub(crate) fn reading_time(playing: Duration, link_expires: Option<i64>) -> Duration {
     let left_s = link_expires.map(|expires| u64::try_from(expires - Utc::now().timestamp()).unwrap_or_default());
     (playing + TIME_TO_BEGIN).min(left_s.map_or(Duration::MAX, Duration::from_secs))

@@ -9,9 +9,9 @@
 //! bytes are read again and their SHA-256 is compared with that of the file. This works with each server, and finds
 //! what a server has cut, mixed up or not kept.
 //!
-//! *Invariants.* An object appears as a whole or not at all (`PutObject`, `CompleteMultipartUpload`). The same file under
-//! the same key can be written again, which replaces the object by the same bytes. What a killed process has left is an
-//! unfinished multipart upload, which no reader sees, and which a lifecycle rule of the bucket removes.
+//! *Invariants.* An object appears as a whole or not at all (`PutObject`, `CompleteMultipartUpload`). The same file
+//! under the same key can be written again, which replaces the object by the same bytes. What a killed process has left
+//! is an unfinished multipart upload, which no reader sees, and which a lifecycle rule of the bucket removes.
 
 mod connector;
 mod error;

@@ -28,8 +28,8 @@ impl Inputs {
     /// Loads the rows.
     ///
     /// # Errors
-    /// [`Code::ClipGone`], [`Code::ImageNotFound`] and [`Code::CredentialNotFound`] when a clip, an image or a credential
-    /// was removed after the task was created;
+    /// [`Code::ClipGone`], [`Code::ImageNotFound`] and [`Code::CredentialNotFound`] when a clip, an image or a
+    /// credential was removed after the task was created;
     /// [`Code::Unavailable`] when the task itself was: the attempt ends without a result.
     pub(crate) async fn load(env: &Env, task: &task::Model, recipe: &Recipe) -> Result<Self, Failure> {
         let source = query(source::find(&env.db, task)).await?;

@@ -114,3 +114,16 @@ pub struct StreamTicket {
     /// End of the time in which it opens streams. A stream that is open then stays open.
     pub expires_at: DateTime<Utc>,
 }
+
+/// A message of the stream (HTML Living Standard, server-sent events), as clients see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StreamMessage {
+    /// The id to send as `Last-Event-ID` when the client connects again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub id: Option<String>,
+    /// `message` for an event, `task.progress` for the progress of a task.
+    pub event: String,
+    /// JSON: an event, or the progress of a task.
+    pub data: String,
+}

@@ -15,6 +15,7 @@
 //! *Types that `domain` has* (recipe, plan steps, warnings, statuses, the report) are used as they are.
 
 pub mod auth;
+pub mod credentials;
 pub mod events;
 pub mod health;
 pub mod images;

@@ -10,6 +10,7 @@
 pub mod accounts;
 mod app;
 mod container;
+pub mod credentials;
 mod error;
 pub mod events;
 mod file_name;

@@ -76,6 +76,8 @@ pub enum Delivery {
     /// The trusted proxy, an nginx that reads the same storage directory (`X-Accel-Redirect`). The backend sends files
     /// of a bucket, and files to peers that are no trusted proxy.
     Nginx,
+    /// The bucket: the backend redirects to signed URLs of it.
+    Redirect,
 }
 
 /// The current signing key and, during a rotation, the previous one.

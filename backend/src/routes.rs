@@ -3,6 +3,7 @@
 
 pub(crate) mod auth;
 pub(crate) mod codes;
+pub(crate) mod credentials;
 pub(crate) mod deliveries;
 pub(crate) mod embed;
 pub(crate) mod events;

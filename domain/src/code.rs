@@ -130,13 +130,16 @@ codes! {
     RecipeInvalid "recipe_invalid" 400 Input "La receta no es válida" "The recipe is not valid"
     NameInvalid "name_invalid" 400 - "El nombre no es válido" "The name is not valid"
 
-    // Images and presets
+    // Images, credentials and presets
     ImageNotFound "image_not_found" 404 Input "No existe esa imagen" "There is no such image"
     ImageNameTaken "image_name_taken" 409 - "Ya hay una imagen con ese nombre" "There is already an image with that name"
     ImageInUse "image_in_use" 409 - "Una tarea sin terminar usa esta imagen" "A task that is not finished uses this image"
     ImagesTooMany "images_too_many" 409 - "No caben más imágenes en esta cuenta" "This account cannot have more images"
     NotAnImage "not_an_image" 415 - "El archivo no es un PNG ni un JPEG completo" "The file is not a complete PNG or JPEG"
     ImageTooLarge "image_too_large" 422 - "La imagen tiene demasiados píxeles" "The image has too many pixels"
+    CredentialNotFound "credential_not_found" 404 Input "No existe esa credencial" "There is no such credential"
+    CredentialNameTaken "credential_name_taken" 409 - "Ya hay una credencial con ese nombre" "There is already a credential with that name"
+    CredentialsTooMany "credentials_too_many" 409 - "No caben más credenciales en esta cuenta" "This account cannot have more credentials"
     PresetNotFound "preset_not_found" 404 - "No existe ese preset" "There is no such preset"
     PresetNameTaken "preset_name_taken" 409 - "Ya hay un preset con ese nombre" "There is already a preset with that name"
     PresetBuiltIn "preset_built_in" 409 - "Este preset es de la instalación y no se puede cambiar" "This preset belongs to the installation and cannot be changed"
@@ -193,6 +196,10 @@ codes! {
     MediaKilled "media_killed" 500 Infrastructure "El procesamiento fue detenido desde fuera" "Processing was killed from outside"
     WorkerCrash "worker_crash" 500 WorkerCrash "La tarea falló tres veces, la última porque cayó su trabajador" "The task failed three times, the last time because its worker died"
     StorageFailed "storage_failed" 500 Infrastructure "No se pudo leer o guardar un archivo" "A file could not be read or stored"
+    DestinationForbidden "destination_forbidden" 400 Input "La dirección del destino no es pública" "The address of the destination is not public"
+    DestinationUnreachable "destination_unreachable" 502 Infrastructure "El destino no responde" "The destination does not answer"
+    DestinationRefused "destination_refused" 502 Input "El destino no acepta los archivos" "The destination does not accept the files"
+    DestinationMismatch "destination_mismatch" 502 Infrastructure "El destino no guardó los archivos como se enviaron" "The destination did not store the files as they were sent"
     SandboxUnavailable "sandbox_unavailable" 500 Infrastructure "Esta máquina no puede aislar el procesamiento" "This machine cannot sandbox the processing"
 
     // Server errors

@@ -11,6 +11,7 @@
 //!   text, the order of hits, and the correction of typing errors.
 //! - [`event`], [`mod@upload`], [`webhook`]: the types of events, the status of an upload, and when a delivery is
 //!   tried again.
+//! - [`media_type`]: the media types of the files of a set.
 //! - [`video`]: what the owner of a video writes into it.
 //! - [`account`], [`scope`]: names and passwords, and what the holder of a credential may do.
 
@@ -26,6 +27,7 @@ pub mod folding;
 pub mod language;
 pub mod library;
 pub mod limits;
+pub mod media_type;
 pub mod mpeg_ts;
 pub mod plan;
 pub mod preset;
@@ -53,6 +55,7 @@ pub use failure_class::FailureClass;
 pub use language::Language;
 pub use library::Visibility;
 pub use limits::Limits;
+pub use media_type::media_type_of_file;
 pub use plan::{Plan, plan};
 pub use probe::Probe;
 pub use recipe::Recipe;

@@ -117,7 +117,7 @@ impl Settings {
         let limits = limits::limits(&env)?;
         let sealer = secret::sealer(&env, role, &data_dir)?;
         let api = match role {
-            Role::Up | Role::Backend => Some(api::config(&env, role, &data_dir, limits)?),
+            Role::Up | Role::Backend => Some(api::config(&env, role, &data_dir, limits, &storage.url)?),
             Role::Worker | Role::Migrate | Role::Backup => None,
         };
         Ok(Self {

@@ -4,6 +4,7 @@
 //! content of files.
 
 mod copy;
+mod destination;
 mod error;
 mod key;
 mod memory;
@@ -16,9 +17,11 @@ mod resumable;
 #[cfg(feature = "test-server")]
 pub mod s3_server;
 mod search_id;
+mod signed_read;
 mod storage;
 mod upload;
 
+pub use destination::{BucketAddress, Destination, DestinationError, DestinationFile};
 pub use error::{Error, PutError};
 pub use key::{FileName, InvalidKey, Key, Prefix, Target};
 pub use open::S3Credentials;

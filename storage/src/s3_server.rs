@@ -1,8 +1,9 @@
 //! An S3 server in this process that stores objects in a directory, for tests only.
 
-use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::service::service_fn;
+use hyper::{HeaderMap, Request, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::access::{S3Access, S3AccessContext};
@@ -94,6 +95,16 @@ impl S3Access for Access {
     }
 }
 
+/// The headers that a signed request for an object asks for with `response-…`, which `s3s-fs` ignores.
+fn wanted_headers(uri: &Uri) -> HeaderMap {
+    let query = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    let wanted = query.filter_map(|(name, value)| {
+        let name = HeaderName::try_from(name.strip_prefix("response-")?).ok()?;
+        Some((name, HeaderValue::try_from(value.as_ref()).ok()?))
+    });
+    wanted.collect()
+}
+
 /// Serves the directory on a free port of the loopback address until the returned task is aborted. Each subdirectory of
 /// `dir` is a bucket with that name.
 ///
@@ -128,7 +139,14 @@ pub async fn start_with_space(
             let (files, space) = (files.clone(), space.clone());
             let service = service_fn(move |request: Request<Incoming>| {
                 let (files, space) = (files.clone(), space.clone());
-                async move { files.call(space.received(request.map(Body::from)).await?).await }
+                async move {
+                    let wanted = wanted_headers(request.uri());
+                    let mut response = files.call(space.received(request.map(Body::from)).await?).await?;
+                    if response.status().is_success() {
+                        response.headers_mut().extend(wanted);
+                    }
+                    Ok::<_, HttpError>(response)
+                }
             });
             tokio::spawn(async move {
                 let http = Builder::new(TokioExecutor::new());

@@ -154,6 +154,13 @@ const OPERATIONS: &[(&str, Access, Body)] = &[
     ("POST /api/images", Account, Image),
     ("GET /api/images/{name}", Resource(Kind::Image), Nothing),
     ("DELETE /api/images/{name}", Resource(Kind::Image), Nothing),
+    ("GET /api/credentials", Account, Nothing),
+    (
+        "POST /api/credentials",
+        Account,
+        Json(r#"{"name":"media","endpoint":"https://s3.example.com","access_key_id":"k","secret_access_key":"s"}"#),
+    ),
+    ("DELETE /api/credentials/{name}", Resource(Kind::Credential), Nothing),
     ("GET /api/presets", Account, Nothing),
     (
         "POST /api/presets",

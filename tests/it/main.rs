@@ -28,6 +28,7 @@ mod degraded_bounds;
 mod degraded_first;
 mod degraded_grpc;
 mod delivery;
+mod destination;
 mod embed;
 mod event_streams;
 mod events;
@@ -72,6 +73,7 @@ mod presigned;
 mod process_limits;
 mod processes;
 mod recipes_page;
+mod redirected_files;
 mod redis_faults;
 #[path = "../../queue/tests/it/redis_server.rs"]
 mod redis_server;

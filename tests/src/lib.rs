@@ -19,6 +19,7 @@ mod bucket;
 mod caller;
 pub mod clip;
 pub mod event_stream;
+pub mod faulty_bucket;
 pub mod file_host;
 pub mod mutants;
 pub mod port;

@@ -29,7 +29,7 @@ const EXTENSIONS: HeaderValue =
 #[allow(dead_code, reason = "describes the headers in the OpenAPI document")]
 pub(crate) struct CreationParameters {
     /// The version of the protocol: `1.0.0`.
-    #[param(rename = "Tus-Resumable")]
+    #[param(rename = "Tus-Resumable", pattern = "^1\\.0\\.0$")]
     tus_resumable: String,
     /// The length of the file in bytes. Absent with `Upload-Defer-Length`.
     #[param(rename = "Upload-Length", minimum = 1)]
@@ -49,7 +49,7 @@ pub(crate) struct CreationParameters {
 #[allow(dead_code, reason = "describes the headers in the OpenAPI document")]
 pub(crate) struct PatchParameters {
     /// The version of the protocol: `1.0.0`.
-    #[param(rename = "Tus-Resumable")]
+    #[param(rename = "Tus-Resumable", pattern = "^1\\.0\\.0$")]
     tus_resumable: String,
     /// The number of bytes that the upload has.
     #[param(rename = "Upload-Offset", minimum = 0)]
@@ -69,7 +69,7 @@ pub(crate) struct PatchParameters {
 #[allow(dead_code, reason = "describes the header in the OpenAPI document")]
 pub(crate) struct VersionParameter {
     /// The version of the protocol: `1.0.0`.
-    #[param(rename = "Tus-Resumable")]
+    #[param(rename = "Tus-Resumable", pattern = "^1\\.0\\.0$")]
     tus_resumable: String,
 }
 

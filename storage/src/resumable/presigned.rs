@@ -47,7 +47,10 @@ impl Storage {
             ("uploadId", multipart_id.to_owned()),
         ];
         let (options, location) = (SignedUrlOptions::new().with_query(query), key.location());
-        let signed = signer.signed_url_opts(Method::PUT, &location, lifetime, &options).await;
+        let signed = signer
+            .store
+            .signed_url_opts(Method::PUT, &location, lifetime, &options)
+            .await;
         let signed = signed.map_err(|source| Error::of_store("sign", key.as_str(), source))?;
         Ok(signed.into())
     }

@@ -34,12 +34,14 @@ pub(super) enum Kind {
     Webhook,
     /// A message to a webhook.
     Delivery,
+    /// A credential.
+    Credential,
 }
 
 impl Kind {
     /// Creates a resource of `owner` whose name contains their user name. Returns the values of the path parameters.
     pub(super) async fn make(self, app: &TestApp, owner: &Caller) -> Vec<String> {
-        if let Self::Image | Self::Preset = self {
+        if let Self::Image | Self::Preset | Self::Credential = self {
             return vec![self.make_named(owner).await];
         }
         if let Self::Unfinished = self {
@@ -69,6 +71,7 @@ impl Kind {
             }
             Self::Image
             | Self::Preset
+            | Self::Credential
             | Self::Search
             | Self::Unfinished
             | Self::Written
@@ -89,6 +92,7 @@ impl Kind {
             Self::Output
             | Self::Image
             | Self::Preset
+            | Self::Credential
             | Self::Search
             | Self::Unfinished
             | Self::Written
@@ -111,12 +115,17 @@ impl Kind {
         sent.body["id"].as_str().unwrap().to_owned()
     }
 
-    /// Creates an image or a preset and returns its name.
+    /// Creates an image, a preset or a credential and returns its name.
     async fn make_named(self, owner: &Caller) -> String {
         static NEXT: AtomicU16 = AtomicU16::new(0);
         let name = format!("{}-{}", owner.username, NEXT.fetch_add(1, Ordering::Relaxed));
         let reply = match self {
             Self::Image => owner.image(&name, tests::PNG.to_vec()).await,
+            Self::Credential => {
+                let endpoint = "https://s3.example.com";
+                let new = json!({"name": name, "endpoint": endpoint, "access_key_id": "k", "secret_access_key": "s"});
+                owner.post("/api/credentials", &new).await
+            }
             _ => {
                 let preset = json!({"name": name, "recipe": {"outputs": [{"kind": "mp4"}]}});
                 owner.post("/api/presets", &preset).await
@@ -138,6 +147,7 @@ impl Kind {
             Self::Preset => (parts("absent"), "preset_not_found"),
             Self::Webhook => (parts("1000000"), "webhook_not_found"),
             Self::Delivery => (parts("msg_0197a6a1c2f17c10a1b2c3d4e5f60718"), "delivery_not_found"),
+            Self::Credential => (parts("absent"), "credential_not_found"),
             Self::Output => (parts("2026/01/31/1000000_clip"), "file_not_found"),
         }
     }

@@ -11,7 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("migration", &[]),
     ("entity", &["domain"]),
     ("outbound", &["domain"]),
-    ("storage", &["domain"]),
+    ("storage", &["domain", "outbound"]),
     ("queue", &["background", "domain"]),
     ("media", &["domain"]),
     ("api", &["domain"]),

@@ -26,7 +26,7 @@ mod m0019_uploads;
 mod m0020_account_events;
 mod m0021_fetches;
 mod m0022_webhooks;
-mod m0025_credentials;
+mod m0023_credentials;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 
@@ -62,7 +62,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0020_account_events::Migration),
             Box::new(m0021_fetches::Migration),
             Box::new(m0022_webhooks::Migration),
-            Box::new(m0025_credentials::Migration),
+            Box::new(m0023_credentials::Migration),
         ]
     }
 }

@@ -101,7 +101,7 @@ async fn generated_requests_find_no_difference_between_document_and_replies() {
         "--max-examples",
         EXAMPLES,
         "--workers",
-        "4",
+        "1",
         "--no-shrink",
     ];
     let phases = ["--phases", "examples,coverage,fuzzing", "--continue-on-failure"];

@@ -305,7 +305,7 @@ const RANGES: &[(&str, &str, &str)] = &[
     (
         r#"{"audio":{"stream":-1},"outputs":[{"kind":"mp4"}]}"#,
         "audio.stream",
-        "-1; accepted: a whole number from 0 to 4294967295",
+        "-1; accepted: a whole number from 0 to 255",
     ),
     (
         r#"{"trim":{"start":-2},"outputs":[{"kind":"mp4"}]}"#,

@@ -20,13 +20,11 @@ use utoipa::ToSchema;
         "interlaced": false, "duration_us": 10_000_000}}}]}}))]
 pub struct PlanBody {
     /// The name of a preset; not together with `recipe`.
-    #[schema(nullable = false)]
     pub preset: Option<String>,
     /// A recipe; not together with `preset`.
     #[schema(required = false, nullable = false, value_type = Recipe)]
     pub recipe: Option<Value>,
     /// The id of a task whose source has been probed.
-    #[schema(nullable = false)]
     pub task: Option<i64>,
     /// Facts of a source, in the form of `probe` in a report; not together with `task`.
     #[schema(required = false, nullable = false, value_type = Object)]

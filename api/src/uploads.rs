@@ -36,26 +36,25 @@ pub struct Uploaded {
 #[serde(deny_unknown_fields)]
 pub struct NewTaskBody {
     /// The id of an upload that is complete.
-    #[schema(nullable = false, example = "0b9c5a0e-4f0b-4f60-9d0c-1a4a7a1c2f10")]
+    #[schema(example = "0b9c5a0e-4f0b-4f60-9d0c-1a4a7a1c2f10")]
     pub upload_id: Option<String>,
     /// A URL (`http` or `https`) from which the file is fetched, instead of `upload_id`.
-    #[schema(nullable = false, example = "https://files.example.com/clip.mp4")]
+    #[schema(example = "https://files.example.com/clip.mp4")]
     pub source_url: Option<String>,
     /// Headers for the host of `source_url`, such as `Authorization`.
-    #[schema(nullable = false)]
     pub headers: Option<BTreeMap<String, String>>,
     /// The name of the file of `source_url`. By default the last part of its path.
-    #[schema(nullable = false, example = "clip.mp4")]
+    #[schema(example = "clip.mp4")]
     pub file_name: Option<String>,
     /// The name of a preset; not together with `recipe`. If both are absent, the default preset is used.
-    #[schema(nullable = false, example = "web")]
+    #[schema(example = "web")]
     pub preset: Option<String>,
     /// A recipe; not together with `preset`.
-    #[schema(nullable = false, value_type = Option<domain::Recipe>)]
+    #[schema(value_type = Option<domain::Recipe>)]
     pub recipe: Option<Value>,
     /// A URL (`http` or `https`) to which the events of the task are sent as webhooks.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, example = "https://hooks.example.com/rushes")]
+    #[schema(example = "https://hooks.example.com/rushes")]
     pub webhook_url: Option<String>,
 }
 
@@ -101,10 +100,10 @@ pub struct PresignedUploadBody {
     #[schema(required = true, nullable = false, minimum = 1, example = 1_073_741_824)]
     pub bytes: Option<i64>,
     /// The name of the file.
-    #[schema(nullable = false, example = "clip.mp4")]
+    #[schema(example = "clip.mp4")]
     pub file_name: Option<String>,
     /// The media type of the file. One that is certainly no video and no audio is refused.
-    #[schema(nullable = false, example = "video/mp4")]
+    #[schema(example = "video/mp4")]
     pub content_type: Option<String>,
 }
 
@@ -129,10 +128,10 @@ pub struct NewPresignedUpload {
 #[serde(deny_unknown_fields)]
 pub struct SignPartsBody {
     /// The number of the first part; 1 by default.
-    #[schema(nullable = false, minimum = 1)]
+    #[schema(minimum = 1)]
     pub first: Option<u32>,
     /// The number of parts, at most 100; 100 by default. There are fewer at the end of the file.
-    #[schema(nullable = false, minimum = 1, maximum = 100)]
+    #[schema(minimum = 1, maximum = 100)]
     pub count: Option<u32>,
 }
 
@@ -165,7 +164,7 @@ pub struct CompletePartsBody {
     #[schema(required = true, nullable = false, min_items = 1, max_items = 1_100)]
     pub etags: Option<Vec<String>>,
     /// The SHA-256 that the file must have, in hexadecimal.
-    #[schema(nullable = false, pattern = "^[0-9a-fA-F]{64}$")]
+    #[schema(pattern = "^[0-9a-fA-F]{64}$")]
     pub sha256: Option<String>,
 }
 

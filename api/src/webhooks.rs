@@ -85,7 +85,8 @@ pub struct WebhookChangeBody {
     /// The types of events to send; all if it is empty.
     #[schema(value_type = Option<Vec<EventType>>)]
     pub event_types: Option<Vec<String>>,
-    /// False disables the webhook and ends what waits for it. True enables it for the events from then on.
+    /// False disables the webhook, and its messages that were not delivered yet fail. True enables it for the events
+    /// from then on.
     pub enabled: Option<bool>,
 }
 

@@ -169,7 +169,7 @@ pub struct WebhookChange {
     pub enabled: Option<bool>,
 }
 
-/// Changes an endpoint. What waits for it goes to a new URL, and ends when it is disabled.
+/// Changes an endpoint. Messages that were not delivered yet are sent to a new URL, and fail when it is disabled.
 ///
 /// # Errors
 /// `webhook_url_invalid`, `webhook_url_forbidden`; `webhook_not_found` when another request has removed it.

@@ -258,7 +258,7 @@ pub async fn send_again(db: &impl ConnectionTrait, id: &str, url: &str) -> Resul
     row.ok_or(DbErr::RecordNotUpdated)
 }
 
-/// Sends what waits for an endpoint to another URL.
+/// Sends the messages of an endpoint that were not delivered yet to another URL.
 ///
 /// # Errors
 /// Any database error.

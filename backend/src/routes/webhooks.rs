@@ -165,7 +165,7 @@ pub(crate) async fn update(
 
 /// Removes a webhook with its deliveries.
 ///
-/// What waits for it is not sent any more.
+/// Its messages that were not delivered yet are not sent any more.
 #[utoipa::path(delete, operation_id = "remove_webhook", path = "/webhooks/{id}", tag = "webhooks", params(("id" = i64, Path, description = "The id of the webhook")),
     security(("bearer" = [])), responses((status = 200, description = "The webhook was removed", body = Message), WebhookProblems))]
 pub(crate) async fn remove(

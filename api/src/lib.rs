@@ -16,6 +16,7 @@
 
 pub mod auth;
 pub mod events;
+pub mod guest_links;
 pub mod health;
 pub mod images;
 pub mod library;

@@ -13,6 +13,7 @@ mod container;
 mod error;
 pub mod events;
 mod file_name;
+pub mod guest_links;
 pub mod idempotency;
 mod image_header;
 pub mod images;

@@ -56,13 +56,14 @@ fn requests() -> OpenApiRouter<AppState> {
         .merge(videos())
         .merge(library())
         .merge(uploads::without_bytes())
+        .merge(uploads::guest_links())
         .merge(events())
         .routes(routes!(health::health))
 }
 
 /// Operations that use the database before they know an account.
 fn anonymous() -> OpenApiRouter<AppState> {
-    accounts().merge(files())
+    accounts().merge(files()).merge(uploads::guests())
 }
 
 fn accounts() -> OpenApiRouter<AppState> {
@@ -223,6 +224,13 @@ mod tests {
         GET /api/events (bearer)
         GET /api/events/stream (bearer)
         POST /api/events/tickets (bearer)
+        GET /api/guest-links (bearer)
+        POST /api/guest-links (bearer)
+        DELETE /api/guest-links/{id} (bearer)
+        GET /api/guest-links/{id} (bearer)
+        PATCH /api/guest-links/{id} (bearer)
+        GET /api/guest/{token}
+        POST /api/guest/{token}/session
         GET /api/health
         GET /api/images (bearer)
         POST /api/images (bearer)

@@ -5,6 +5,8 @@ pub(crate) mod auth;
 pub(crate) mod codes;
 pub(crate) mod embed;
 pub(crate) mod events;
+pub(crate) mod guest_links;
+pub(crate) mod guests;
 pub(crate) mod health;
 pub(crate) mod images;
 pub(crate) mod landing;

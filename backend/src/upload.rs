@@ -9,4 +9,4 @@ mod multipart;
 mod task_body;
 
 pub(crate) use image::ImageForm;
-pub(crate) use task_body::{FileBody, SourceUrl, TaskBody};
+pub(crate) use task_body::{FileBody, SourceUrl, TaskBody, choice};

@@ -89,18 +89,20 @@ impl New {
         })
     }
 
-    /// An event of an upload that a worker fetches, as it is in this transaction. Its subject is the fetch.
+    /// An event of an upload that a worker fetches or a guest sends, as it is in this transaction. Its subject is the
+    /// fetch or the link of the guest.
     ///
     /// # Errors
-    /// Any database error; there is no such upload, or it is not fetched.
-    pub async fn of_fetch(db: &impl ConnectionTrait, event_type: EventType, id: &str) -> Result<Self, DbErr> {
-        let missing = || DbErr::RecordNotFound(format!("the fetched upload {id} of an event"));
+    /// Any database error; there is no such upload.
+    pub async fn of_upload(db: &impl ConnectionTrait, event_type: EventType, id: &str) -> Result<Self, DbErr> {
+        let missing = || DbErr::RecordNotFound(format!("the upload {id} of an event"));
         let upload = upload::Entity::find_by_id(id).one(db).await?.ok_or_else(missing)?;
-        let fetch = fetch::of_upload(db, id).await?.ok_or_else(missing)?;
+        let fetch = fetch::of_upload(db, id).await?;
+        let subject = fetch.as_ref().map(|fetch| fetch.id).or(upload.guest_link_id);
         Ok(Self {
             owner: upload.user_id,
             event_type,
-            subject: fetch.id,
+            subject: subject.ok_or_else(missing)?,
             data: json(&UploadData::of(upload, fetch))?,
         })
     }

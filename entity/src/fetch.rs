@@ -80,7 +80,7 @@ impl upload::Model {
     /// wrong after a crash.
     #[must_use]
     pub fn status(&self, fetch: Option<&Model>) -> UploadStatus {
-        let has_failed = fetch.is_some_and(|fetch| fetch.error_code.is_some());
+        let has_failed = self.error_code.is_some() || fetch.is_some_and(|fetch| fetch.error_code.is_some());
         match (self.task_id, has_failed) {
             (Some(_), _) => UploadStatus::Finished,
             (None, true) => UploadStatus::Failed,

@@ -28,6 +28,7 @@ mod connection;
 pub mod cost;
 pub mod event;
 pub mod fetch;
+pub mod guest_link;
 pub mod idempotency;
 pub mod image;
 pub mod image_use;

@@ -25,6 +25,7 @@ mod m0018_library_changes;
 mod m0019_uploads;
 mod m0020_account_events;
 mod m0021_fetches;
+mod m0023_guest_links;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 
@@ -59,6 +60,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0019_uploads::Migration),
             Box::new(m0020_account_events::Migration),
             Box::new(m0021_fetches::Migration),
+            Box::new(m0023_guest_links::Migration),
         ]
     }
 }

@@ -43,6 +43,7 @@ mod grpc_attacks;
 mod grpc_fields;
 mod grpc_message;
 mod grpc_tonic;
+mod guests;
 mod http_accounts;
 mod http_basics;
 mod http_caching;

@@ -33,7 +33,7 @@ impl File {
             Self::New { given_name, file } => return Ok(OpenFile::New { given_name, file }),
             Self::Upload(id) => id,
         };
-        let mut session = Session::take_over(app, user, &id, |_| true).await?;
+        let mut session = Session::take_over(app, &user.into(), &id, |_| true).await?;
         let ready = match (session.row.task_id, session.row.is_received()) {
             (Some(task), _) => Err(Refusal::new(Code::UploadUsed).detail(format!("task {task}")).into()),
             (None, false) => Err(unfinished(&session)),

@@ -11,6 +11,7 @@ mod damaged_files;
 mod events;
 mod fetches;
 mod full_disk;
+mod guest_links;
 mod idempotency;
 mod images;
 mod library;

@@ -30,6 +30,8 @@ pub(super) enum Kind {
     Image,
     /// A preset.
     Preset,
+    /// A guest link.
+    GuestLink,
 }
 
 impl Kind {
@@ -47,6 +49,10 @@ impl Kind {
             upload.write(MP4).await;
             return vec![upload.id];
         }
+        if let Self::GuestLink = self {
+            let link = crate::guests::link(owner, json!({"title": owner.username})).await;
+            return vec![link["id"].to_string()];
+        }
         if let Self::Search = self {
             return vec![crate::searches::finished(owner, "/api/videos/search?q=clip").await];
         }
@@ -60,7 +66,7 @@ impl Kind {
                 let reply = owner.post(&format!("/api/tasks/{id}/cancel"), &Value::Null).await;
                 assert_eq!(reply.status, 200, "{reply:?}");
             }
-            Self::Image | Self::Preset | Self::Search | Self::Unfinished | Self::Written => {}
+            Self::Image | Self::Preset | Self::GuestLink | Self::Search | Self::Unfinished | Self::Written => {}
             Self::Stream => app.finish_stream(id, &[("master.m3u8", b"#EXTM3U")]).await,
             Self::Processed | Self::Output | Self::Video => {
                 app.finish(id, &[("video.mp4", "mp4", "video/mp4", b"video")]).await;
@@ -73,9 +79,13 @@ impl Kind {
                 "-/{}/hls/master.m3u8",
                 task.body["file_path"].as_str().unwrap()
             )),
-            Self::Output | Self::Image | Self::Preset | Self::Search | Self::Unfinished | Self::Written => {
-                parts(task.body["file_path"].as_str().unwrap())
-            }
+            Self::Output
+            | Self::Image
+            | Self::Preset
+            | Self::GuestLink
+            | Self::Search
+            | Self::Unfinished
+            | Self::Written => parts(task.body["file_path"].as_str().unwrap()),
         }
     }
 
@@ -104,6 +114,7 @@ impl Kind {
             Self::Search => (vec![uuid::Uuid::now_v7().to_string()], "search_not_found"),
             Self::Image => (parts("absent"), "image_not_found"),
             Self::Preset => (parts("absent"), "preset_not_found"),
+            Self::GuestLink => (parts("1000000"), "guest_link_not_found"),
             Self::Output => (parts("2026/01/31/1000000_clip"), "file_not_found"),
         }
     }

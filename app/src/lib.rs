@@ -28,6 +28,7 @@ mod trash;
 mod uninterrupted;
 pub mod uploads;
 pub mod videos;
+pub mod watch;
 
 pub use app::{App, Core, Settings};
 pub use error::{Error, FieldReason, InvalidField, OnUnique, Refusal};

@@ -45,6 +45,7 @@ pub mod trash;
 pub mod upload;
 pub mod user;
 pub mod video;
+pub mod watched_file;
 
 pub use connection::{close, connect, is_duplicate, is_exhausted, is_full, is_unavailable, ready, with_timeout, write};
 pub use raw_json::RawJson;

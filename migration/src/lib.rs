@@ -26,6 +26,7 @@ mod m0019_uploads;
 mod m0020_account_events;
 mod m0021_fetches;
 mod m0023_guest_links;
+mod m0024_watched_files;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 
@@ -61,6 +62,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0020_account_events::Migration),
             Box::new(m0021_fetches::Migration),
             Box::new(m0023_guest_links::Migration),
+            Box::new(m0024_watched_files::Migration),
         ]
     }
 }

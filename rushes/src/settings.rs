@@ -12,11 +12,13 @@ mod names;
 mod role;
 mod secret;
 mod uploads;
+mod watch;
 mod workers;
 
 pub use environment::BadSetting;
 pub use names::NAMES;
 pub use role::Role;
+pub use watch::WatchSettings;
 pub(crate) use workers::threads;
 
 use backend::Config;
@@ -72,6 +74,8 @@ pub struct Settings {
     pub upload_ttl: Duration,
     /// Addresses that fetches of files may reach.
     pub outbound: Policy,
+    /// The folder to watch.
+    pub watch: Option<WatchSettings>,
     /// Filter of log lines, in the syntax of `EnvFilter`.
     pub log: String,
     /// Configuration of the API; `None` for a process without one.
@@ -114,7 +118,7 @@ impl Settings {
         let limits = limits::limits(&env)?;
         let api = match role {
             Role::Up | Role::Backend => Some(api::config(&env, role, &data_dir, limits)?),
-            Role::Worker | Role::Migrate | Role::Backup => None,
+            Role::Worker | Role::Watch | Role::Migrate | Role::Backup => None,
         };
         Ok(Self {
             role,
@@ -146,6 +150,7 @@ impl Settings {
             limits,
             upload_ttl: uploads::ttl(&env)?,
             outbound: uploads::outbound(&env)?,
+            watch: watch::watch(&env, role)?,
             api,
         })
     }

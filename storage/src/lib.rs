@@ -5,6 +5,7 @@
 
 mod copy;
 mod error;
+mod folder;
 mod key;
 mod memory;
 mod open;
@@ -20,6 +21,7 @@ mod storage;
 mod upload;
 
 pub use error::{Error, PutError};
+pub use folder::{DONE, FAILED, Folder, FolderFile};
 pub use key::{FileName, InvalidKey, Key, Prefix, Target};
 pub use open::S3Credentials;
 pub use pinned::{PathChanged, PinnedPaths};

@@ -73,7 +73,7 @@ async fn open_directory(root: PathBuf) -> Result<Storage, Error> {
     Ok(Storage::new(Arc::new(store), Location::Directory(root)))
 }
 
-fn open_bucket(url: &Url, credentials: S3Credentials) -> Result<Storage, Error> {
+pub(crate) fn open_bucket(url: &Url, credentials: S3Credentials) -> Result<Storage, Error> {
     let refuse = |reason: &str| bad_url(url.as_str(), reason);
     let bucket = url
         .host_str()
@@ -145,7 +145,7 @@ fn retry() -> RetryConfig {
     }
 }
 
-fn bad_url(url: &str, reason: &str) -> Error {
+pub(crate) fn bad_url(url: &str, reason: &str) -> Error {
     Error::InvalidUrl {
         url: url.to_owned(),
         reason: reason.to_owned(),

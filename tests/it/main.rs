@@ -95,6 +95,7 @@ mod tus_errors;
 mod tus_expiry;
 mod tus_takeover;
 mod upload_memory;
+mod watch;
 
 // `redis_server` is shared with another crate and takes it from the root.
 use tests::{port, skip};

@@ -226,6 +226,7 @@ fn worker_settings(config: &Config) -> worker::Settings {
         limits: app.limits,
         upload_ttl: app.upload_ttl,
         outbound: app.outbound.clone(),
+        watch: None,
         sandbox: SandboxMode::Require,
         verify_depth: VerifyDepth::Fast,
         child_memory_bytes: 8 << 30,

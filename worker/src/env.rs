@@ -3,6 +3,7 @@
 use crate::child::{ChildSettings, ChildStarter};
 use crate::scratch::Scratch;
 use app::Core;
+use app::watch::Watch;
 use domain::Limits;
 use domain::protocol::{SandboxMode, VerifyDepth};
 use entity::DatabaseConnection;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub upload_ttl: Duration,
     /// Addresses that fetches of files may reach.
     pub outbound: Policy,
+    /// A folder whose files become tasks.
+    pub watch: Option<Watch>,
     /// Time for tasks in progress after a shutdown began; then they are released.
     pub shutdown_grace: Duration,
 }

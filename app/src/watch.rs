@@ -1,17 +1,17 @@
 //! Watched folders: files that others put into a directory or a prefix of a bucket become tasks.
 //!
-//! *Problem.* A file in a folder may still be written, the watcher may be killed at any moment, two watchers may see the
-//! same folder, and yet each file shall become one task and end in one of two folders.
+//! *Problem.* A file in a folder may still be written, the watcher may be killed at any moment, two watchers may see
+//! the same folder, and yet each file shall become one task and end in one of two folders.
 //!
-//! *Mechanism.* The folder is listed again and again ([`Watcher::scan`]). A file that has not changed for some seconds is
-//! stable, and gets a row (`entity::watched_file`) for its key, etag and length. A watcher takes the lease of the row
-//! for each step:
+//! *Mechanism.* The folder is listed again and again ([`Watcher::scan`]). A file that has not changed for some seconds
+//! is stable, and gets a row (`entity::watched_file`) for its key, etag and length. A watcher takes the lease of the
+//! row for each step:
 //!
 //! 1. Copy the file into the storage and create its task with [`finish`](crate::uploads::finish), the use case in which
 //!    each way in ends. The transaction that creates the task records it in the row. A refused file is recorded as
 //!    failed.
-//! 2. When the task has ended, record where the file will be moved to: to `done/`, or to `failed/` with a file that tells
-//!    the error.
+//! 2. When the task has ended, record where the file will be moved to: to `done/`, or to `failed/` with a file that
+//!    tells the error.
 //! 3. Write the file about the error, move the file, and record that.
 //!
 //! A step that was cut off is repeated. Steps 2 and 3 have the same result then, because the place is recorded before
@@ -79,7 +79,11 @@ impl Watch {
                 };
                 found.ok_or_else(|| anyhow!("there is no account with the e-mail address {email}"))?
             }
-            None => match app.with_timeout(user::ids_after(&app.db, UserId(0), 2)).await?.as_slice() {
+            None => match app
+                .with_timeout(user::ids_after(&app.db, UserId(0), 2))
+                .await?
+                .as_slice()
+            {
                 [only] => *only,
                 [] => return Err(anyhow!("there is no account yet").into()),
                 _ => return Err(anyhow!("there are several accounts: name one by its e-mail address").into()),
@@ -208,7 +212,9 @@ impl Watcher {
                 row.context("the row of a watched file is gone")?.id
             }
         };
-        let Some(held) = self.take(id).await? else { return Ok(()) };
+        let Some(held) = self.take(id).await? else {
+            return Ok(());
+        };
         let done = match held.row.state {
             State::Found => self.copy(&held, file).await,
             State::Task if !self.is_due(&held.row).await? => Ok(()),
@@ -220,7 +226,9 @@ impl Watcher {
 
     /// Returns `true` unless the file waits for its task.
     async fn is_due(&self, row: &Model) -> Result<bool, Error> {
-        let (app, Some(id)) = (&self.app, row.task_id) else { return Ok(true) };
+        let (app, Some(id)) = (&self.app, row.task_id) else {
+            return Ok(true);
+        };
         let task = app.with_timeout(task::summary(&app.db, TaskId(id))).await?;
         Ok(task.is_none_or(|task| domain::Status::from(task.status).is_final()))
     }
@@ -233,7 +241,9 @@ impl Watcher {
 
     /// Ends the row of a file that is not in the folder any more: it was moved, by us or by others.
     async fn vanished(&self, row: &Model) -> Result<(), Error> {
-        let Some(held) = self.take(row.id).await? else { return Ok(()) };
+        let Some(held) = self.take(row.id).await? else {
+            return Ok(());
+        };
         let db = &self.app.db;
         if held.row.state == State::Found {
             return self.app.with_timeout(held.lease.forget(db)).await.map_err(Error::from);

@@ -1,12 +1,13 @@
 //! Every operation of the API by area, with the time limits of each area, and the OpenAPI document that is generated
 //! from them.
 
+mod library;
 mod uploads;
 
 use crate::error::{Refusal, reply};
 use crate::openapi::{Api, response_of};
 use crate::routes::{
-    auth, events, health, images, library, metrics, plan, presets, report, searches, tasks, video, videos,
+    auth, events, health, images, library as library_routes, metrics, plan, presets, report, tasks, video, videos,
 };
 use crate::{AppState, request_guards};
 use axum::Router;
@@ -54,7 +55,7 @@ fn requests() -> OpenApiRouter<AppState> {
         .merge(images())
         .merge(presets())
         .merge(videos())
-        .merge(library())
+        .merge(library::library())
         .merge(uploads::without_bytes())
         .merge(uploads::guest_links())
         .merge(events())
@@ -98,27 +99,12 @@ fn presets() -> OpenApiRouter<AppState> {
 
 fn videos() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .routes(routes!(library::list_own))
-        .routes(routes!(library::search_own))
+        .routes(routes!(library_routes::list_own))
+        .routes(routes!(library_routes::search_own))
         .routes(routes!(videos::show, videos::update, videos::remove))
         .routes(routes!(videos::publish))
         .routes(routes!(videos::unpublish))
         .routes(routes!(videos::publish_task))
-}
-
-fn library() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(library::list))
-        .routes(routes!(library::search))
-        .routes(routes!(searches::show))
-        .merge(published().layer(library::any_origin()))
-}
-
-fn published() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(library::show))
-        .routes(routes!(library::output))
-        .routes(routes!(library::set_file))
 }
 
 /// The time until a stream begins is limited, but not the stream.

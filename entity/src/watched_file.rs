@@ -5,7 +5,7 @@
 //!    └─────fail────► failed ┴──aim, moved──► moved
 //! ```
 //!
-//! A watcher takes a lease ([`crate::lease`]) on the row of a file ([`WatchedFile::take`]) for each step, and each write
+//! A watcher takes a lease ([`crate::lease`]) on the row of a file ([`WatchedFile::take`]) for each step. Each write
 //! has the condition that the row is still held. So two watchers of one folder do each step once. The row of a file
 //! that was moved stays: the same file does not become a second task.
 
@@ -188,8 +188,8 @@ impl WatchedFile {
         self.write(db, row).await.map(drop)
     }
 
-    /// Records the task of the file, in the transaction that creates it. Returns `false` if another watcher has the row,
-    /// or if there is a task; the caller must roll back then.
+    /// Records the task of the file, in the transaction that creates it. Returns `false` if another watcher has the
+    /// row, or if there is a task; the caller must roll back then.
     ///
     /// # Errors
     /// Any database error.

@@ -98,7 +98,12 @@ fn fail(log: &Log, message: &str, code: u8) -> ExitCode {
 async fn run(command: Command, role: Role, mut settings: Settings) -> anyhow::Result<()> {
     match command {
         Command::Backup { directory } => return backup::run(&settings, &directory).await,
-        Command::Watch { folder, preset, recipe, user } => {
+        Command::Watch {
+            folder,
+            preset,
+            recipe,
+            user,
+        } => {
             settings.watch = settings.watch.map(|watch| WatchSettings {
                 place: folder,
                 preset: preset.unwrap_or(watch.preset),

@@ -7,8 +7,8 @@
 //! *A file* is identified by its key, etag and length. The etag of a bucket is that of the object; in a directory it is
 //! made of inode and modification time. A file that changes while it is read fails at its end.
 //!
-//! *A move* does not replace another file. In a directory it is a hard link and the removal of the first name, so that a
-//! crash between the two leaves two names of one file, which the next move finishes. In a bucket it is a copy and the
+//! *A move* does not replace another file. In a directory it is a hard link and the removal of the first name, so that
+//! a crash between the two leaves two names of one file, which the next move finishes. In a bucket it is a copy and the
 //! removal of the first object.
 
 mod bucket;

@@ -16,6 +16,13 @@ fn settings(app: &TestApp, more: &[(&'static str, &str)]) -> Vec<(&'static str, 
     settings
 }
 
+/// Starts a process in a directory of its own.
+fn start(app: &TestApp, name: &str, command: &str, settings: &[(&'static str, String)]) -> Server {
+    let directory = app.directory.path().join(name);
+    fs::create_dir_all(&directory).unwrap();
+    Server::start_in(command, &directory, settings)
+}
+
 fn count(directory: &Path) -> usize {
     fs::read_dir(directory).map_or(0, Iterator::count)
 }
@@ -41,7 +48,11 @@ async fn a_worker_watches_a_directory_and_moves_files_by_the_end_of_their_tasks(
     let clip = Clip::default().make(app.directory.path());
     let settings = settings(
         &app,
-        &[("RUSHES_WATCH", folder.to_str().unwrap()), ("RUSHES_WATCH_PRESET", "audio"), ("RUSHES_SANDBOX", "best-effort")],
+        &[
+            ("RUSHES_WATCH", folder.to_str().unwrap()),
+            ("RUSHES_WATCH_PRESET", "audio"),
+            ("RUSHES_SANDBOX", "best-effort"),
+        ],
     );
     let mut worker = Server::start_in("worker", app.directory.path(), &settings);
     worker.ready().await;
@@ -72,28 +83,34 @@ async fn watchers_that_are_killed_again_and_again_make_one_task_of_each_file() {
     fs::create_dir(&folder).unwrap();
     let settings = settings(&app, &[]);
     let command = format!("watch {}", folder.display());
-    let start = |name: &str| Server::start(&command, &app.directory.path().join(name), &settings);
+    let start = |name: &str| start(&app, name, &command, &settings);
     let total = 12;
     for number in 0..total {
         let content = [tests::MP4, &vec![number; 300_000]].concat();
         fs::write(folder.join(format!("{number}.mp4")), content).unwrap();
     }
-    let mut other = start("other.log");
+    let mut other = start("other");
     let (mut ended, begun) = (0, Instant::now());
     for pause_ms in (0_u64..).map(|round| 400 + 370 * (round % 13)) {
-        let one = start("one.log");
+        let one = start("one");
         tokio::time::sleep(Duration::from_millis(pause_ms)).await;
         if pause_ms % 3 == 0 {
             other.signal("-KILL");
             other.ended().await;
-            other = start("other.log");
+            other = start("other");
         }
         one.end("-KILL").await;
         // The lease of a killed process would end after half a minute.
         let free = "UPDATE watched_files SET until_ms = 1";
-        sea_orm::ConnectionTrait::execute_unprepared(&app.db, free).await.unwrap();
+        sea_orm::ConnectionTrait::execute_unprepared(&app.db, free)
+            .await
+            .unwrap();
         for task in tasks(&owner).await.iter().filter(|task| task["status"] == "uploaded") {
-            app.finish(task["id"].as_i64().unwrap(), &[("video.mp4", "mp4", "video/mp4", b"video")]).await;
+            app.finish(
+                task["id"].as_i64().unwrap(),
+                &[("video.mp4", "mp4", "video/mp4", b"video")],
+            )
+            .await;
             ended += 1;
         }
         if count(&folder.join("done")) == usize::from(total) {
@@ -121,20 +138,35 @@ async fn a_prefix_of_a_bucket_is_watched_and_its_objects_are_moved() {
     fs::write(folder.join("below/other.mp4"), tests::MP4).unwrap();
     fs::write(folder.join("clip.mp4.part"), tests::MP4).unwrap();
     fs::write(bucket.directory.join("outside.mp4"), tests::MP4).unwrap();
-    let place = format!("s3://bucket/in%20box?endpoint=http://{}&region=us-east-1", bucket.address);
+    let place = format!(
+        "s3://bucket/in%20box?endpoint=http://{}&region=us-east-1",
+        bucket.address
+    );
     let mut settings = settings(&app, &[]);
-    if !settings.iter().any(|(name, value)| *name == "STORAGE_URL" && value.starts_with("s3:")) {
+    if !settings
+        .iter()
+        .any(|(name, value)| *name == "STORAGE_URL" && value.starts_with("s3:"))
+    {
         let keys = Bucket::settings(bucket.address).into_iter();
         settings.extend(keys.filter(|(name, _)| name.starts_with("AWS_")));
     }
     let command = format!("watch '{place}' --preset audio");
-    let start = || Server::start(&command, &app.directory.path().join("watch.log"), &settings);
-    let watchers = [start(), start()];
+    let watchers = ["one", "other"].map(|name| start(&app, name, &command, &settings));
     until("the task exists", async || tasks(&owner).await.len() == 1).await;
-    until("the letter is moved", async || folder.join("failed/letter.mp4.error.json").exists()).await;
+    until("the letter is moved", async || {
+        folder.join("failed/letter.mp4.error.json").exists()
+    })
+    .await;
     let task = tasks(&owner).await[0].clone();
-    assert_eq!((&task["display_name"], &task["preset"]), (&"clip 1.mp4".into(), &"audio".into()));
-    app.finish(task["id"].as_i64().unwrap(), &[("audio.m4a", "audio", "audio/mp4", b"audio")]).await;
+    assert_eq!(
+        (&task["display_name"], &task["preset"]),
+        (&"clip 1.mp4".into(), &"audio".into())
+    );
+    app.finish(
+        task["id"].as_i64().unwrap(),
+        &[("audio.m4a", "audio", "audio/mp4", b"audio")],
+    )
+    .await;
     until("the clip is moved", async || {
         folder.join("done/clip 1.mp4").exists() && !folder.join("clip 1.mp4").exists()
     })
@@ -151,7 +183,7 @@ async fn a_prefix_of_a_bucket_is_watched_and_its_objects_are_moved() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watcher_without_a_folder_or_an_account_does_not_start() {
     let app = TestApp::idle().await;
-    let (log, folder) = (app.directory.path().join("watch.log"), app.directory.path().join("in"));
+    let folder = app.directory.path().join("in");
     fs::create_dir(&folder).unwrap();
     let folder = folder.display();
     for (command, reason) in [
@@ -162,11 +194,13 @@ async fn a_watcher_without_a_folder_or_an_account_does_not_start() {
     ] {
         let mut settings = settings(&app, &[]);
         settings.retain(|(name, _)| !name.starts_with("AWS_"));
-        let is_s3 = settings.iter().any(|(name, value)| *name == "STORAGE_URL" && value.starts_with("s3:"));
+        let is_s3 = settings
+            .iter()
+            .any(|(name, value)| *name == "STORAGE_URL" && value.starts_with("s3:"));
         if is_s3 {
             continue;
         }
-        let mut server = Server::start(&command, &log, &settings);
+        let mut server = start(&app, "one", &command, &settings);
         assert_eq!(server.ended().await.code(), Some(1), "{command}");
         assert!(server.log().contains(reason), "{command}: {}", server.log());
     }

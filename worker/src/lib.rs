@@ -17,8 +17,8 @@ mod scratch;
 mod session;
 mod watch;
 
-pub use env::{Env, Settings};
 pub use app::watch::Watch;
+pub use env::{Env, Settings};
 pub use scratch::Scratch;
 pub use watch::FolderWatcher;
 

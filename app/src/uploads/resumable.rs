@@ -171,8 +171,9 @@ pub async fn show(app: &Core, uploader: &Uploader, id: &str) -> Result<upload::M
     uninterrupted(taken).await
 }
 
-/// Appends bytes to an upload and returns it as it stands then. With the last byte of a guest, its task is created. A request that still writes to it ends first. Dropping
-/// the future does not stop it: it ends with the stream, and keeps what it has received.
+/// Appends bytes to an upload and returns it as it stands then. With the last byte of a guest, its task is created. A
+/// request that still writes to it ends first. Dropping the future does not stop it: it ends with the stream, and keeps
+/// what it has received.
 ///
 /// # Errors
 /// `upload_not_found`, `upload_offset_wrong`, `upload_header_invalid`, `upload_too_large`, `checksum_mismatch`,

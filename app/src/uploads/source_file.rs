@@ -46,11 +46,19 @@ impl File {
         let id = match self {
             Self::New { given_name, file } => {
                 let watched = None;
-                return Ok(OpenFile::New { given_name, file, watched });
+                return Ok(OpenFile::New {
+                    given_name,
+                    file,
+                    watched,
+                });
             }
             Self::Watched { given_name, file, row } => {
                 let watched = Some(row);
-                return Ok(OpenFile::New { given_name, file, watched });
+                return Ok(OpenFile::New {
+                    given_name,
+                    file,
+                    watched,
+                });
             }
             Self::Upload(id) => id,
         };

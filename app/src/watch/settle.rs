@@ -27,7 +27,9 @@ impl Watcher {
                 return Ok(());
             }
             if let Some(error) = &error {
-                folder.write(&error_file(&target), error.to_string().into_bytes()).await?;
+                folder
+                    .write(&error_file(&target), error.to_string().into_bytes())
+                    .await?;
             }
             if folder.move_to(file, &target).await? {
                 break;
@@ -45,12 +47,16 @@ impl Watcher {
     async fn error_of(&self, held: &Held) -> Result<Option<Value>, Error> {
         let row = &held.row;
         let Some(id) = row.task_id else {
-            return Ok(Some(json!({"code": row.error_code, "detail": row.error_detail, "task_id": null, "status": null})));
+            return Ok(Some(
+                json!({"code": row.error_code, "detail": row.error_detail, "task_id": null, "status": null}),
+            ));
         };
         let task = self.app.with_timeout(task::by_id(&self.app.db, TaskId(id))).await?;
         let Some(task) = task else {
             let code = domain::Code::TaskNotFound.as_str();
-            return Ok(Some(json!({"code": code, "detail": null, "task_id": id, "status": "deleted"})));
+            return Ok(Some(
+                json!({"code": code, "detail": null, "task_id": id, "status": "deleted"}),
+            ));
         };
         let status = Status::from(task.status);
         let error = json!({
@@ -66,8 +72,8 @@ impl Watcher {
     async fn free_target(&self, held: &Held, file: &FolderFile, has_failed: bool) -> Result<String, Error> {
         let (folder, below, name) = (&self.watch.folder, below(has_failed), fitting(&file.name));
         for candidate in [format!("{below}/{name}"), format!("{below}/{}-{name}", held.row.id)] {
-            let is_taken = folder.exists(&candidate).await?
-                || has_failed && folder.exists(&error_file(&candidate)).await?;
+            let is_taken =
+                folder.exists(&candidate).await? || has_failed && folder.exists(&error_file(&candidate)).await?;
             if !is_taken {
                 return Ok(candidate);
             }

@@ -29,7 +29,11 @@ pub struct WatchSettings {
 /// The settings `RUSHES_WATCH…`; `None` if there is no folder. The subcommand `watch` names it itself.
 pub(super) fn watch(env: &Environment<'_>, role: Role) -> Result<Option<WatchSettings>, BadSetting> {
     let place = env.text("RUSHES_WATCH")?;
-    let settle = env.number("RUSHES_WATCH_SETTLE_S", &Bounds::up_to(SETTLE_MAX_S, "seconds"), SETTLE_DEFAULT_S)?;
+    let settle = env.number(
+        "RUSHES_WATCH_SETTLE_S",
+        &Bounds::up_to(SETTLE_MAX_S, "seconds"),
+        SETTLE_DEFAULT_S,
+    )?;
     let keys = (env.text("AWS_ACCESS_KEY_ID")?, env.text("AWS_SECRET_ACCESS_KEY")?);
     if place.is_none() && role != Role::Watch {
         return Ok(None);

@@ -1,8 +1,8 @@
 //! Creates the tasks of files that guests have sent (`app::uploads::guests`), if the request with the last byte could
 //! not.
 //!
-//! *Guarantee.* A received file of a guest becomes a task within [`INTERVAL`] after the database is back or the lease of
-//! the process that died has ended.
+//! *Guarantee.* A received file of a guest becomes a task within [`INTERVAL`] after the database is back, or after the
+//! lease of the process that died has ended.
 
 use crate::env::Env;
 use app::uploads::guests::finish_received;

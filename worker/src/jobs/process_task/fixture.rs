@@ -30,6 +30,7 @@ pub(crate) async fn env(home: &Path) -> Env {
         child: ChildSettings::new("/bin/false".into()),
         upload_ttl: Duration::from_hours(24),
         outbound: Policy::default(),
+        watch: None,
         shutdown_grace: Duration::ZERO,
     };
     Env::new(

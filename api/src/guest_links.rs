@@ -101,7 +101,7 @@ pub struct GuestLinkList {
     pub next_cursor: Option<String>,
 }
 
-/// What a guest link accepts.
+/// The limits of a guest link, as a guest sees them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GuestView {
     /// A line of the owner.

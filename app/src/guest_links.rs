@@ -41,6 +41,7 @@ const MAX_LINKS: u64 = 100;
 const TOKEN_BYTES: usize = 32;
 
 /// The token of a link. `Debug` does not print it.
+#[derive(Clone)]
 pub struct LinkToken(String);
 
 impl LinkToken {
@@ -79,6 +80,8 @@ impl fmt::Debug for LinkToken {
 
 /// A checked new link.
 pub struct NewLink {
+    /// Its token.
+    pub token: LinkToken,
     /// A line for the guests.
     pub title: Option<String>,
     /// The largest length of a file.
@@ -95,14 +98,14 @@ pub struct NewLink {
     pub fingerprint: Fingerprint,
 }
 
-/// Creates a link with this token.
+/// Creates a link.
 ///
 /// # Errors
 /// `guest_links_too_many`, `recipe_invalid`, `rate_limited`, `idempotency_key_in_use`; errors of the database.
 pub async fn create<R: Serialize>(
     app: &App,
     user: UserId,
-    (token, new): (&LinkToken, NewLink),
+    new: NewLink,
     guard: &KeyGuard,
     reply: impl Fn(&Model) -> R,
 ) -> Result<R, Error> {
@@ -119,7 +122,7 @@ pub async fn create<R: Serialize>(
         check_names(db, user, &resolved.recipe).await?;
         Refusal::unless_below(MAX_LINKS, guest_link::count(db, user).await?, Code::GuestLinksTooMany)?;
         let row = guest_link::New {
-            token_hash: token.hash(),
+            token_hash: new.token.hash(),
             title: new.title,
             max_bytes: new.max_bytes,
             max_uploads: new.max_uploads,
@@ -210,8 +213,8 @@ pub async fn begin_session(
         return Ok(session);
     }
     check(&link, true)?;
-    if let Some(stored) = link.password_hash {
-        check_password(app, &link.token_hash, (password, stored), address).await?;
+    if link.password_hash.is_some() {
+        check_password(app, &link, password, address).await?;
     }
     Ok(Session {
         link: link.id,
@@ -221,16 +224,18 @@ pub async fn begin_session(
 
 /// Checks the password of a link within the limits of logins. The hash of the token stands for the name of an account:
 /// logins cannot use up its allowance, because it cannot be guessed.
-async fn check_password(
-    app: &App,
-    name: &str,
-    (given, stored): (String, String),
-    address: IpAddr,
-) -> Result<(), Error> {
-    let attempt = app.limiter.login(name, address, Instant::now()).map_err(rate_limited)?;
+async fn check_password(app: &App, link: &Model, given: String, address: IpAddr) -> Result<(), Error> {
+    let attempt = app
+        .limiter
+        .login(&link.token_hash, address, Instant::now())
+        .map_err(rate_limited)?;
     let checked = async {
         let slot = app.hasher.reserve(attempt.priority()).map_err(hasher_busy)?;
-        Ok::<_, Error>(app.hasher.verify(slot, given.into_bytes(), Some(stored)).await?)
+        Ok::<_, Error>(
+            app.hasher
+                .verify(slot, given.into_bytes(), link.password_hash.clone())
+                .await?,
+        )
     };
     match checked.await {
         Ok(PasswordCheck::Correct | PasswordCheck::Outdated(_)) => {

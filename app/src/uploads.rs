@@ -12,10 +12,11 @@ mod receive;
 pub mod resumable;
 mod session;
 mod source_file;
+mod uploader;
 
 pub use checksum::{Algorithm, Checksum};
-pub use guests::Uploader;
 pub use source_file::File;
+pub use uploader::Uploader;
 
 use crate::app::Core;
 use crate::container::{PEEK_BYTES, check_media};

@@ -21,7 +21,7 @@
 //! folder again, it is only moved again. A file that changes is another file.
 //!
 //! *Rejected.* Notifications of the kernel: they do not exist on network file systems and in buckets, and do not tell
-//! when a writer is done. Moving the file before the copy: a crash would leave it where nobody looks for it.
+//! when a writer is done. Moving the file before the copy: a crash would leave it where no watcher looks for it.
 
 mod settle;
 

@@ -2,7 +2,7 @@
 //! service. Files are listed, read, and moved to a folder below it.
 //!
 //! Only regular files directly in the folder count. Symbolic links, directories and devices are left alone, and so are
-//! names that programs give to files that they still write ([`is_temporary`]).
+//! names that programs give to files that they still write ([`file::is_temporary`]).
 //!
 //! *A file* is identified by its key, etag and length. The etag of a bucket is that of the object; in a directory it is
 //! made of inode and modification time. A file that changes while it is read fails at its end.
@@ -13,6 +13,9 @@
 
 mod bucket;
 mod directory;
+mod file;
+
+pub use file::{DONE, FAILED, FolderFile};
 
 use crate::error::Error;
 use crate::open::{S3Credentials, bad_url};
@@ -21,38 +24,17 @@ use bucket::BucketFolder;
 use directory::DirectoryFolder;
 use url::Url;
 
-/// The folders to which files are moved.
-pub const DONE: &str = "done";
-/// See [`DONE`].
-pub const FAILED: &str = "failed";
-
 /// A watched folder. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Folder {
     source: String,
-    place: Place,
+    kind: Kind,
 }
 
 #[derive(Clone, Debug)]
-enum Place {
+enum Kind {
     Directory(DirectoryFolder),
     Bucket(BucketFolder),
-}
-
-/// A file in a folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FolderFile {
-    /// The name as text. Names that are not UTF-8 are written in hexadecimal.
-    pub key: String,
-    /// The name for people; without the bytes that are not UTF-8.
-    pub name: String,
-    /// The version of the content.
-    pub etag: String,
-    /// Length in bytes.
-    pub bytes: u64,
-    /// Time of the last change in milliseconds since 1970.
-    pub modified_ms: i64,
-    path: directory::Name,
 }
 
 impl Folder {
@@ -61,20 +43,20 @@ impl Folder {
     ///
     /// # Errors
     /// [`Error::InvalidUrl`]; [`Error::LocalFile`] if the directory does not exist or cannot be written to.
-    pub fn open(place: &str, credentials: Option<S3Credentials>) -> Result<Self, Error> {
-        if !place.starts_with("s3://") {
-            let directory = DirectoryFolder::open(place.as_ref())?;
+    pub fn open(location: &str, credentials: Option<S3Credentials>) -> Result<Self, Error> {
+        if !location.starts_with("s3://") {
+            let directory = DirectoryFolder::open(location.as_ref())?;
             return Ok(Self {
                 source: directory.source(),
-                place: Place::Directory(directory),
+                kind: Kind::Directory(directory),
             });
         }
-        let url = Url::parse(place).map_err(|reason| bad_url(place, &reason.to_string()))?;
-        let credentials = credentials.ok_or_else(|| bad_url(place, "a bucket needs an access key"))?;
+        let url = Url::parse(location).map_err(|reason| bad_url(location, &reason.to_string()))?;
+        let credentials = credentials.ok_or_else(|| bad_url(location, "a bucket needs an access key"))?;
         let bucket = BucketFolder::open(url, credentials)?;
         Ok(Self {
             source: bucket.source(),
-            place: Place::Bucket(bucket),
+            kind: Kind::Bucket(bucket),
         })
     }
 
@@ -89,20 +71,20 @@ impl Folder {
     /// # Errors
     /// [`Error::Unavailable`] or [`Error::LocalFile`] if the folder cannot be read.
     pub async fn list(&self) -> Result<Vec<FolderFile>, Error> {
-        match &self.place {
-            Place::Directory(directory) => directory.list().await,
-            Place::Bucket(bucket) => bucket.list().await,
+        match &self.kind {
+            Kind::Directory(directory) => directory.list().await,
+            Kind::Bucket(bucket) => bucket.list().await,
         }
     }
 
-    /// The bytes of a file. The stream fails if the file is not the one that was listed, also if it changes meanwhile.
+    /// The bytes of a file. The stream fails if the file is not the one that was listed, also if it changes while it is read.
     ///
     /// # Errors
     /// [`Error::NotFound`] if there is no such file now; others as [`Folder::list`], also as an item of the stream.
     pub async fn read(&self, file: &FolderFile) -> Result<ByteStream, Error> {
-        match &self.place {
-            Place::Directory(directory) => directory.read(file).await,
-            Place::Bucket(bucket) => bucket.read(file).await,
+        match &self.kind {
+            Kind::Directory(directory) => directory.read(file).await,
+            Kind::Bucket(bucket) => bucket.read(file).await,
         }
     }
 
@@ -111,9 +93,9 @@ impl Folder {
     /// # Errors
     /// As [`Folder::list`].
     pub async fn exists(&self, target: &str) -> Result<bool, Error> {
-        match &self.place {
-            Place::Directory(directory) => directory.exists(target).await,
-            Place::Bucket(bucket) => bucket.exists(target).await,
+        match &self.kind {
+            Kind::Directory(directory) => directory.exists(target).await,
+            Kind::Bucket(bucket) => bucket.exists(target).await,
         }
     }
 
@@ -122,9 +104,9 @@ impl Folder {
     /// # Errors
     /// As [`Folder::list`]; [`Error::Full`].
     pub async fn write(&self, target: &str, content: Vec<u8>) -> Result<(), Error> {
-        match &self.place {
-            Place::Directory(directory) => directory.write(target, content).await,
-            Place::Bucket(bucket) => bucket.write(target, content).await,
+        match &self.kind {
+            Kind::Directory(directory) => directory.write(target, content).await,
+            Kind::Bucket(bucket) => bucket.write(target, content).await,
         }
     }
 
@@ -134,33 +116,9 @@ impl Folder {
     /// # Errors
     /// As [`Folder::list`].
     pub async fn move_to(&self, file: &FolderFile, target: &str) -> Result<bool, Error> {
-        match &self.place {
-            Place::Directory(directory) => directory.move_to(file, target).await,
-            Place::Bucket(bucket) => bucket.move_to(file, target).await,
-        }
-    }
-}
-
-/// Matches names of hidden files, and of files that a program still writes.
-fn is_temporary(name: &str) -> bool {
-    let extension = name
-        .rsplit_once('.')
-        .map(|(_, extension)| extension.to_ascii_lowercase());
-    let partial = ["part", "partial", "tmp", "temp", "crdownload", "filepart", "download"];
-    name.starts_with('.') || extension.is_some_and(|extension| partial.contains(&extension.as_str()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hidden_and_unfinished_files_are_left_alone() {
-        for name in [".x", ".clip.mp4.Gh3k", "clip.mp4.part", "clip.TMP", "a.crdownload"] {
-            assert!(is_temporary(name), "{name}");
-        }
-        for name in ["clip.mp4", "part", "a.part.mp4", "clip"] {
-            assert!(!is_temporary(name), "{name}");
+        match &self.kind {
+            Kind::Directory(directory) => directory.move_to(file, target).await,
+            Kind::Bucket(bucket) => bucket.move_to(file, target).await,
         }
     }
 }

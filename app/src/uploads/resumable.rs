@@ -7,7 +7,8 @@ pub use super::receive::Patch;
 
 use super::lifetime::lifetime;
 use super::session::Session;
-use super::{Uploader, guests, receive};
+use super::uploader::Uploader;
+use super::{guests, receive};
 use crate::app::Core;
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::trash::{remove_listed, unlist};

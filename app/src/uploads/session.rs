@@ -1,8 +1,8 @@
 //! A request that holds a resumable upload (`entity::upload`).
 
-use super::Uploader;
 use super::active::ActiveUpload;
 use super::lifetime::lifetime;
+use super::uploader::Uploader;
 use crate::app::Core;
 use crate::container::{PEEK_BYTES, check_media};
 use crate::trash::remove_listed;

@@ -41,7 +41,7 @@ pub(super) fn guest_links() -> OpenApiRouter<AppState> {
         .routes(routes!(guest_links::show, guest_links::update, guest_links::remove))
 }
 
-/// What guests do with a link besides their uploads.
+/// Operations of guests besides their uploads.
 pub(super) fn guests() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(guests::show))

@@ -112,7 +112,7 @@ fn expiry(at: DateTime<Utc>) -> Result<i64, Refusal> {
 }
 
 impl NewLinkForm {
-    async fn resolve(self, state: &AppState, user: UserId) -> Result<NewLink, Error> {
+    async fn resolve(self, state: &AppState, user: UserId, token: LinkToken) -> Result<NewLink, Error> {
         let Self {
             body,
             expires_at_ms,
@@ -121,6 +121,7 @@ impl NewLinkForm {
         } = self;
         let limit = i64::try_from(state.app.settings.limits.max_upload_bytes).unwrap_or(i64::MAX);
         Ok(NewLink {
+            token,
             title: body.title.filter(|title| !title.is_empty()),
             max_bytes: body.max_bytes.unwrap_or(limit).min(limit),
             max_uploads: body.max_uploads.unwrap_or(1),
@@ -188,8 +189,8 @@ pub(crate) async fn create(
     let token = LinkToken::random()?;
     let fingerprint = async |form: NewLinkForm| Ok::<_, Error>(form.fingerprint);
     let work = async |form: NewLinkForm, guard| {
-        let new = form.resolve(&state, principal.account).await?;
-        let created = guest_links::create(&state.app, principal.account, (&token, new), &guard, view);
+        let new = form.resolve(&state, principal.account, token.clone()).await?;
+        let created = guest_links::create(&state.app, principal.account, new, &guard, view);
         Ok::<_, Error>(created.await?)
     };
     let outcome = key.of(principal).once(&state.app, form, fingerprint, work).await?;

@@ -1,4 +1,4 @@
-//! What guests do with a link besides their uploads (`tus.rs`, `uploads.rs`): look at it, and begin a session.
+//! The operations of guests besides their uploads (`tus.rs`, `uploads.rs`): look at a link, and begin a session.
 
 use crate::AppState;
 use crate::error::{Error, Refusal};

@@ -1,13 +1,13 @@
 //! A watched prefix of a bucket.
 
-use super::directory::Name;
-use super::{FolderFile, is_temporary};
+use super::file::{FolderFile, is_temporary};
 use crate::error::Error;
 use crate::open::{S3Credentials, open_bucket};
 use crate::read::ByteStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt};
+use std::ffi::OsString;
 use std::sync::Arc;
 use url::Url;
 
@@ -125,6 +125,6 @@ fn file(name: String, meta: &ObjectMeta) -> FolderFile {
         etag: meta.e_tag.clone().unwrap_or_default(),
         bytes: meta.size,
         modified_ms: meta.last_modified.timestamp_millis(),
-        path: Name::new(),
+        path: OsString::new(),
     }
 }

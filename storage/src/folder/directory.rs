@@ -1,6 +1,6 @@
 //! A watched directory.
 
-use super::{DONE, FAILED, FolderFile, is_temporary};
+use super::file::{DONE, FAILED, FolderFile, is_temporary};
 use crate::error::Error;
 use crate::read::ByteStream;
 use bytes::Bytes;
@@ -16,9 +16,6 @@ use tokio::io::AsyncReadExt;
 
 /// Size of the read buffer.
 const READ_BYTES: usize = 256 << 10;
-
-/// The name of a file as the file system has it; empty in a bucket.
-pub(super) type Name = OsString;
 
 #[derive(Clone, Debug)]
 pub(super) struct DirectoryFolder {
@@ -151,7 +148,7 @@ async fn blocking<T: Send + 'static>(
     done.flatten().map_err(|source| Error::of_local_file(root, source))
 }
 
-fn file(name: Name, lossy: String, meta: &Metadata) -> FolderFile {
+fn file(name: OsString, lossy: String, meta: &Metadata) -> FolderFile {
     FolderFile {
         key: as_text(&name),
         name: lossy,

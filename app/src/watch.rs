@@ -32,11 +32,11 @@ use crate::uploads::{self, File, Upload, finish};
 use crate::{Error, Refusal};
 use anyhow::{Context as _, anyhow};
 use domain::account::Email;
-use domain::{Code, TaskId, UserId};
+use domain::{Code, Status, TaskId, UserId};
 use entity::watched_file::{self, Identity, Model, State, WatchedFile};
 use entity::{task, user};
 use futures::TryStreamExt;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::time::Duration;
 use storage::{Folder, FolderFile};
@@ -48,6 +48,8 @@ use uuid::Uuid;
 const SCAN_EVERY: Duration = Duration::from_secs(2);
 /// Interval in which the lease of a row is renewed while its file is copied.
 const RENEW_EVERY: Duration = Duration::from_secs(5);
+/// Maximum number of tasks that one query asks for.
+const QUERY_TASKS: usize = 1_000;
 
 /// A folder to watch, and what becomes of its files.
 #[derive(Clone, Debug)]
@@ -165,12 +167,15 @@ impl Watcher {
         for row in rows.iter().filter(|row| !self.is_there(row)) {
             self.vanished(row).await?;
         }
-        let mut first_error = None;
+        let (waiting, mut first_error) = (self.waiting(&rows).await?, None);
         for file in stable {
             if stop.is_cancelled() {
                 break;
             }
             let row = rows.iter().find(|row| is_of(row, &file));
+            if row.is_some_and(|row| waiting.contains(&row.id)) {
+                continue;
+            }
             // One that fails does not keep the others.
             if let Err(error) = Box::pin(self.step(&file, row)).await {
                 first_error = first_error.or(Some(error));
@@ -203,7 +208,6 @@ impl Watcher {
     async fn step(&self, file: &FolderFile, known: Option<&Model>) -> Result<(), Error> {
         let (app, identity) = (&self.app, identity(self.watch.folder.source(), file));
         let id = match known {
-            Some(row) if !self.is_due(row).await? => return Ok(()),
             Some(row) => row.id,
             None => {
                 let inserted = watched_file::insert(&app.db, identity);
@@ -217,20 +221,26 @@ impl Watcher {
         };
         let done = match held.row.state {
             State::Found => self.copy(&held, file).await,
-            State::Task if !self.is_due(&held.row).await? => Ok(()),
+            // Of a file that another watcher has copied since the list.
+            State::Task if !self.waiting(std::slice::from_ref(&held.row)).await?.is_empty() => Ok(()),
             State::Task | State::Failed | State::Moved => self.settle(&held, file).await,
         };
         app.with_timeout(held.lease.release(&app.db)).await?;
         done
     }
 
-    /// Returns `true` unless the file waits for its task.
-    async fn is_due(&self, row: &Model) -> Result<bool, Error> {
-        let (app, Some(id)) = (&self.app, row.task_id) else {
-            return Ok(true);
-        };
-        let task = app.with_timeout(task::summary(&app.db, TaskId(id))).await?;
-        Ok(task.is_none_or(|task| domain::Status::from(task.status).is_final()))
+    /// The ids of the rows whose tasks have not ended.
+    async fn waiting(&self, rows: &[Model]) -> Result<HashSet<i64>, Error> {
+        let mut waiting = HashSet::new();
+        for rows in rows.chunks(QUERY_TASKS) {
+            let ids: Vec<_> = rows.iter().filter_map(|row| row.task_id).map(TaskId).collect();
+            let tasks = self.app.with_timeout(task::progress_of(&self.app.db, &ids)).await?;
+            let open = tasks.iter().filter(|task| !Status::from(task.status).is_final());
+            let open: HashSet<i64> = open.map(|task| task.id).collect();
+            let is_open = |row: &&Model| row.task_id.is_some_and(|id| open.contains(&id));
+            waiting.extend(rows.iter().filter(is_open).map(|row| row.id));
+        }
+        Ok(waiting)
     }
 
     async fn take(&self, id: i64) -> Result<Option<Held>, Error> {

@@ -39,7 +39,7 @@ impl Watcher {
             target = format!("{}/{name}", below(error.is_some()));
         }
         app.with_timeout(held.lease.moved(&app.db)).await?;
-        tracing::info!(key = file.key, target, "moved a watched file");
+        tracing::info!(key = file.key, moved_to = target, "moved a watched file");
         Ok(())
     }
 

@@ -77,7 +77,8 @@ impl Folder {
         }
     }
 
-    /// The bytes of a file. The stream fails if the file is not the one that was listed, also if it changes while it is read.
+    /// The bytes of a file. The stream fails if the file is not the one that was listed, also if it changes while it is
+    /// read.
     ///
     /// # Errors
     /// [`Error::NotFound`] if there is no such file now; others as [`Folder::list`], also as an item of the stream.

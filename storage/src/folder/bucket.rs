@@ -52,7 +52,7 @@ impl BucketFolder {
 
     pub(super) async fn read(&self, file: &FolderFile) -> Result<ByteStream, Error> {
         let options = GetOptions {
-            if_match: Some(file.etag.clone()),
+            if_match: Some(file.etag.clone()).filter(|etag| !etag.starts_with(BY_TIME)),
             ..GetOptions::default()
         };
         let key = file.key.clone();
@@ -98,7 +98,7 @@ impl BucketFolder {
         let Some(there) = self.head(&from).await? else {
             return Ok(true);
         };
-        if there.e_tag.as_deref() != Some(file.etag.as_str()) {
+        if !is_of(&there, file) {
             // Another file has its name now.
             return Ok(true);
         }
@@ -118,11 +118,29 @@ impl BucketFolder {
     }
 }
 
+/// Begins the etag of a file for which the list of the bucket has none.
+const BY_TIME: &str = "modified-";
+
+/// The time of an object in seconds, the precision that all replies have.
+fn time_of(meta: &ObjectMeta) -> String {
+    format!("{BY_TIME}{}", meta.last_modified.timestamp())
+}
+
+/// Returns `true` if an object is the file that was listed. Some buckets quote etags only in some replies.
+fn is_of(meta: &ObjectMeta, file: &FolderFile) -> bool {
+    let bare = |etag: &str| etag.trim_matches('"').to_owned();
+    let has_etag = match &meta.e_tag {
+        Some(etag) if !file.etag.starts_with(BY_TIME) => bare(etag) == bare(&file.etag),
+        _ => time_of(meta) == file.etag,
+    };
+    has_etag && meta.size == file.bytes
+}
+
 fn file(name: String, meta: &ObjectMeta) -> FolderFile {
     FolderFile {
         key: name.clone(),
         name,
-        etag: meta.e_tag.clone().unwrap_or_default(),
+        etag: meta.e_tag.clone().unwrap_or_else(|| time_of(meta)),
         bytes: meta.size,
         modified_ms: meta.last_modified.timestamp_millis(),
         path: OsString::new(),

@@ -139,7 +139,12 @@ async fn begin<R: Serialize>(
             remove_listed(app, key.as_str()).await;
         }
     }
-    match (written, &row.guest) {
+    told_why(app, row.guest.as_ref(), written).await
+}
+
+/// Replaces the refusal of a link without a place with its reason.
+async fn told_why<R>(app: &Core, guest: Option<&upload::Guest>, written: Result<R, Error>) -> Result<R, Error> {
+    match (written, guest) {
         (Err(Error::Client(refusal)), Some(guest)) if refusal.code == Code::GuestLinkUsedUp => {
             Err(guest_links::no_place(app, guest.link).await)
         }

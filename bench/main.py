@@ -13,7 +13,7 @@ from measure import HEADER, Row
 
 NAMES = (
     "upload uploads idrl encode rungs copy trim stills quality overhead small pickup recovery api login slow delivery library"
-    " events"
+    " events webhooks"
 ).split()
 MODULES = {"copy": "copying", "uploads": "tus"}  # `copy` is a module of the standard library
 LIMIT_S = 900  # timeout of one benchmark; each takes less than a third of it on two cores

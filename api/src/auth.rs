@@ -8,16 +8,22 @@ use utoipa::ToSchema;
 #[schema(as = SignUp, example = json!({"username": "jpuentes", "password1": "123abc456", "password2": "123abc456", "email": "jpuentes@example.com"}))]
 pub struct SignUpBody {
     /// The name of the new account: 1 to 80 characters without control characters.
-    #[schema(required, nullable = false)]
+    #[schema(
+        required,
+        nullable = false,
+        min_length = 1,
+        max_length = 80,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$"
+    )]
     pub username: Option<String>,
     /// The password: at least 8 characters and at most 1,024 bytes.
-    #[schema(required, nullable = false, min_length = 8)]
+    #[schema(required, nullable = false, min_length = 8, max_length = 1024)]
     pub password1: Option<String>,
     /// The same password again.
-    #[schema(required, nullable = false)]
+    #[schema(required, nullable = false, min_length = 8, max_length = 1024)]
     pub password2: Option<String>,
     /// An e-mail address of at most 254 bytes; each account needs its own.
-    #[schema(required, nullable = false)]
+    #[schema(required, nullable = false, max_length = 254, format = Email)]
     pub email: Option<String>,
 }
 
@@ -26,10 +32,10 @@ pub struct SignUpBody {
 #[schema(as = Login, example = json!({"username": "jpuentes", "password": "123abc456"}))]
 pub struct LoginBody {
     /// The name of the account.
-    #[schema(required, nullable = false)]
+    #[schema(required, nullable = false, min_length = 1)]
     pub username: Option<String>,
     /// The password of the account.
-    #[schema(required, nullable = false)]
+    #[schema(required, nullable = false, min_length = 1)]
     pub password: Option<String>,
 }
 

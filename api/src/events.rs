@@ -51,6 +51,8 @@ pub enum EventData {
     Upload(UploadView),
     /// Of types that begin with `video.`.
     Video(VideoItem),
+    /// Of the type `webhook.disabled`.
+    Webhook(DisabledWebhook),
 }
 
 /// A video in an event.
@@ -72,6 +74,21 @@ pub struct VideoItem {
     pub created_at: DateTime<Utc>,
     /// Time of the last change.
     pub updated_at: DateTime<Utc>,
+}
+
+/// A webhook that was disabled because its receiver has answered with 410.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DisabledWebhook {
+    /// The webhook; null if the URL was the `webhook_url` of a task.
+    pub webhook_id: Option<i64>,
+    /// The task whose `webhook_url` was removed; null if it is a webhook.
+    pub task_id: Option<i64>,
+    /// The URL.
+    pub url: String,
+    /// The message that was answered with 410.
+    pub delivery_id: String,
+    /// Time since which nothing is sent.
+    pub disabled_at: DateTime<Utc>,
 }
 
 /// The message `task.progress` of a stream. It is no event: it has no id and is not repeated.
@@ -96,4 +113,17 @@ pub struct StreamTicket {
     pub ticket: String,
     /// End of the time in which it opens streams. A stream that is open then stays open.
     pub expires_at: DateTime<Utc>,
+}
+
+/// A message of the stream (HTML Living Standard, server-sent events), as clients see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StreamMessage {
+    /// The id to send as `Last-Event-ID` when the client connects again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub id: Option<String>,
+    /// `message` for an event, `task.progress` for the progress of a task.
+    pub event: String,
+    /// JSON: an event, or the progress of a task.
+    pub data: String,
 }

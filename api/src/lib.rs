@@ -15,6 +15,7 @@
 //! *Types that `domain` has* (recipe, plan steps, warnings, statuses, the report) are used as they are.
 
 pub mod auth;
+pub mod credentials;
 pub mod events;
 pub mod guest_links;
 pub mod health;
@@ -29,3 +30,4 @@ pub mod searches;
 pub mod tasks;
 pub mod uploads;
 pub mod videos;
+pub mod webhooks;

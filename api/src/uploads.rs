@@ -54,6 +54,10 @@ pub struct NewTaskBody {
     /// A recipe; not together with `preset`.
     #[schema(nullable = false, value_type = Option<domain::Recipe>)]
     pub recipe: Option<Value>,
+    /// A URL (`http` or `https`) to which the events of the task are sent as webhooks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "https://hooks.example.com/rushes")]
+    pub webhook_url: Option<String>,
 }
 
 /// The task of a guest's file.

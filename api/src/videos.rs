@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 use domain::{Status, Visibility};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// A video with its tasks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -62,23 +64,23 @@ pub struct VideoTask {
 pub struct VideoPatchBody {
     /// 1 to 200 characters in one line. A video always has a title: null is refused.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, nullable = false)]
+    #[schema(value_type = Option<String>, nullable = false, min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$")]
     pub title: Option<Option<String>>,
     /// Up to 5,000 characters; null empties it.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 5000, pattern = "^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]*$")]
     pub description: Option<Option<String>>,
     /// Up to 20 tags of 1 to 100 characters without commas; null removes all.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<Tag>>, max_items = 20)]
     pub tags: Option<Option<Vec<String>>>,
     /// 1 to 100 characters; null removes it.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$")]
     pub region: Option<Option<String>>,
     /// 1 to 100 characters, unique within the account; null removes it.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$")]
     pub external_id: Option<Option<String>>,
     /// An object, which is merged into the present one; null removes all of it. At most 16 KiB after the merge.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -96,8 +98,35 @@ pub struct PublicationBody {
     /// `public` or `unlisted`. When absent, the audience of a published video stays, and a private video becomes
     /// public. Null is refused.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Visibility>, nullable = false)]
+    #[schema(value_type = Option<Audience>, nullable = false)]
     pub visibility: Option<Option<String>>,
+}
+
+/// The schema of a tag.
+struct Tag;
+
+impl PartialSchema for Tag {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        let text = text.min_length(Some(1)).max_length(Some(100));
+        let pattern = "^[^,\\x00-\\x1f\\x7f-\\x9f]*[^,\\s\\x00-\\x1f\\x7f-\\x9f][^,\\x00-\\x1f\\x7f-\\x9f]*$";
+        text.pattern(Some(pattern))
+            .description(Some("A tag: one line without commas."))
+            .into()
+    }
+}
+
+impl ToSchema for Tag {}
+
+/// The schema of the audience of a published video.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[allow(dead_code, reason = "describes the field in the OpenAPI document")]
+enum Audience {
+    /// All that have its address. It is in no list and no search of others.
+    Unlisted,
+    /// All.
+    Public,
 }
 
 /// Tells a null from an absent field: a field with this attribute is `Some(None)` if it is null.

@@ -1,10 +1,12 @@
 //! [`App`]: the parts of the service that the use cases need. [`Core`]: those of uploads, which a worker has too.
 
+use crate::Refusal;
 use crate::accounts::password::Hasher;
 use crate::accounts::policy::{PasswordPolicy, RateLimits};
 use crate::accounts::throttle::AttemptLimiter;
 use crate::events::EventStreams;
 use crate::library::Library;
+use crate::sealing::{self, Sealer};
 use crate::searches::OpenTickets;
 use crate::uploads::active::ActiveUploads;
 use domain::Limits;
@@ -33,8 +35,10 @@ pub struct Settings {
     pub query_timeout: Duration,
     /// Time after its last byte for which a resumable upload may be continued.
     pub upload_ttl: Duration,
-    /// Addresses that fetches of files may reach.
+    /// Addresses that fetches of files and webhooks may reach.
     pub outbound: Policy,
+    /// Encrypts secrets of users; `None` where the operator has given no key.
+    pub sealer: Option<Sealer>,
 }
 
 impl Default for Settings {
@@ -49,6 +53,7 @@ impl Default for Settings {
             query_timeout: Duration::from_secs(30),
             upload_ttl: Duration::from_hours(24),
             outbound: Policy::default(),
+            sealer: None,
         }
     }
 }
@@ -79,6 +84,14 @@ impl Core {
             settings: Arc::new(settings),
             active: ActiveUploads::default(),
         }
+    }
+
+    /// Encrypts and decrypts secrets of users.
+    ///
+    /// # Errors
+    /// `sealing_unavailable` where the operator has given no key.
+    pub fn sealer(&self) -> Result<&Sealer, Refusal> {
+        self.settings.sealer.as_ref().ok_or_else(sealing::unavailable)
     }
 
     /// Runs a query of an upload within the query timeout. An upload itself has no time limit, because its duration

@@ -10,6 +10,7 @@
 pub mod accounts;
 mod app;
 mod container;
+pub mod credentials;
 mod error;
 pub mod events;
 mod file_name;
@@ -22,6 +23,7 @@ mod new_file;
 pub mod plans;
 pub mod presets;
 pub mod recipe_choice;
+pub mod sealing;
 pub mod searches;
 pub mod tasks;
 mod trash;
@@ -29,6 +31,7 @@ mod uninterrupted;
 pub mod uploads;
 pub mod videos;
 pub mod watch;
+pub mod webhooks;
 
 pub use app::{App, Core, Settings};
 pub use error::{Error, FieldReason, InvalidField, OnUnique, Refusal};

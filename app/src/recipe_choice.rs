@@ -1,5 +1,5 @@
 //! The choice of a recipe in an upload or a plan request: the default preset, a preset by name, or a recipe in the
-//! request. Also checks that the images and tasks to which a recipe refers exist.
+//! request. Also checks that the images, credentials and tasks to which a recipe refers exist.
 
 use crate::app::Core;
 use crate::{Error, Refusal};
@@ -110,8 +110,8 @@ pub fn read_recipe(json: &str) -> Result<Recipe, Refusal> {
     Recipe::parse(json).map_err(recipe_invalid)
 }
 
-/// Checks that the account has all images and tasks to which a recipe refers. Inside [`entity::user::write`], which
-/// locks the account, they continue to exist until the commit.
+/// Checks that the account has all images, credentials and tasks to which a recipe refers. Inside
+/// [`entity::user::write`], which locks the account, images and tasks continue to exist until the commit.
 ///
 /// # Errors
 /// `recipe_invalid`, which names the field.
@@ -127,6 +127,14 @@ pub async fn check_names(db: &impl ConnectionTrait, user: UserId, recipe: &Recip
             let why = format!("\"{name}\"; accepted: an image of the account, or logo");
             return Err(absent(field, why).into());
         }
+    }
+    if let Some(destination) = &recipe.destination
+        && entity::credential::of_user(db, user, &destination.credential)
+            .await?
+            .is_none()
+    {
+        let why = format!("\"{}\"; accepted: a credential of the account", destination.credential);
+        return Err(absent("destination.credential", why).into());
     }
     for (field, task) in recipe.clips() {
         if entity::task::of_user(db, user, task).await?.is_none() {

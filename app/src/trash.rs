@@ -7,19 +7,25 @@ use storage::Target;
 /// Removes a file or a set of files, then takes its key off the trash list. If one of the two fails, the key stays on
 /// the list, and the background task `trash` removes the file later.
 pub(crate) async fn remove_listed(app: &Core, key: &str) {
-    let Ok(target) = Target::parse(key) else { return };
-    let removed = async {
-        app.storage.remove(&target).await?;
-        unlist(app, key).await?;
-        Ok::<_, anyhow::Error>(())
-    };
-    if let Err(error) = removed.await {
+    if remove(app, key).await
+        && let Err(error) = unlist(app, key).await
+    {
+        tracing::warn!(%error, key, "failed to take a file off the trash list");
+    }
+}
+
+/// Removes a file or a set of files that stays on the trash list. Returns `false` if that fails.
+pub(crate) async fn remove(app: &Core, key: &str) -> bool {
+    let Ok(target) = Target::parse(key) else { return false };
+    let removed = app.storage.remove(&target).await.map_err(anyhow::Error::from);
+    if let Err(error) = &removed {
         tracing::warn!(
             error = format!("{error:#}"),
             key,
             "failed to remove a file; it stays on the trash list"
         );
     }
+    removed.is_ok()
 }
 
 /// Takes the key of a file that was not stored, or is removed, off the trash list.

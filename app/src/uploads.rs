@@ -6,7 +6,9 @@ pub(crate) mod active;
 mod checksum;
 pub mod fetched;
 pub mod guests;
+mod lease;
 mod lifetime;
+mod new_file;
 pub mod presigned;
 mod receive;
 pub mod resumable;
@@ -23,6 +25,7 @@ use crate::container::{PEEK_BYTES, check_media};
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::recipe_choice::{RecipeChoice, check_names};
 use crate::uninterrupted::uninterrupted;
+use crate::webhooks::{WebhookUrl, ensure_for_tasks};
 use crate::{Error, NewFile, Refusal, file_name, plans, tasks};
 use anyhow::Context as _;
 use bytes::{Bytes, BytesMut};
@@ -43,6 +46,8 @@ pub struct Upload {
     pub file: File,
     /// The recipe to use.
     pub choice: RecipeChoice,
+    /// The URL that gets the events of the task.
+    pub webhook_url: Option<WebhookUrl>,
     /// The hash of the request, for its idempotency key.
     pub fingerprint: Fingerprint,
 }
@@ -55,6 +60,7 @@ impl Upload {
         Self {
             file: File::New { given_name, file },
             choice: RecipeChoice::default(),
+            webhook_url: None,
             fingerprint: Fingerprint::default(),
         }
     }
@@ -146,6 +152,7 @@ async fn create<R: Serialize>(
     let Upload {
         file,
         choice,
+        webhook_url,
         fingerprint,
     } = upload;
     let file = file.open(app, user).await?;
@@ -164,12 +171,16 @@ async fn create<R: Serialize>(
         entity::user::write(&app.db, user, async |db| {
             check_names(db, user, &resolved.recipe).await?;
             let stored = source::create(db, user, new_source).await?;
+            if webhook_url.is_some() {
+                ensure_for_tasks(app, db, user).await?;
+            }
             let new = task::New {
                 source_id: stored.id,
                 display_name: file_name::display(&given_name),
                 safe_name: file_name::safe(&given_name),
                 preset: resolved.preset,
                 recipe: serde_json::to_value(resolved.recipe).context("failed to serialize a recipe")?,
+                webhook_url: webhook_url.map(WebhookUrl::into_string),
             };
             let task = task::create(db, user, new).await?;
             file.attach(db, task.id).await?;

@@ -275,6 +275,7 @@ impl Watcher {
                     row: held.lease.clone(),
                 },
                 choice,
+                webhook_url: None,
                 fingerprint: Fingerprint::default(),
             };
             finish(app, user, upload, KeyGuard::default(), |task, _| task.id).await

@@ -76,6 +76,8 @@ pub enum Delivery {
     /// The trusted proxy, an nginx that reads the same storage directory (`X-Accel-Redirect`). The backend sends files
     /// of a bucket, and files to peers that are no trusted proxy.
     Nginx,
+    /// The bucket: the backend redirects to signed URLs of it.
+    Redirect,
 }
 
 /// The current signing key and, during a rotation, the previous one.
@@ -125,7 +127,9 @@ impl Secret {
         Ok(Self(bytes))
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
+    /// The bytes of the key.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 }

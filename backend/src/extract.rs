@@ -9,6 +9,7 @@ mod principal;
 mod proxy;
 mod search;
 mod upload;
+mod webhook;
 
 pub(crate) use base_url::BaseUrl;
 pub(crate) use guest::{GuestLinkPath, LinkTokenPath};
@@ -21,3 +22,4 @@ pub(crate) use principal::{
 pub(crate) use proxy::client_address;
 pub(crate) use search::{AsyncViewer, PREFER, RESPOND_ASYNC, SearchPath};
 pub(crate) use upload::UploadPath;
+pub(crate) use webhook::DeliveryPath;

@@ -28,6 +28,18 @@ impl PartialSchema for Binary {
 
 impl ToSchema for Binary {}
 
+/// The schema of a whole number of which large values mean the largest accepted one. A format would exclude them.
+pub(crate) struct Count;
+
+impl PartialSchema for Count {
+    fn schema() -> RefOr<Schema> {
+        let count = ObjectBuilder::new().schema_type(Type::Integer);
+        count.minimum(Some(1)).into()
+    }
+}
+
+impl ToSchema for Count {}
+
 /// The document without its operations.
 #[derive(OpenApi)]
 #[openapi(
@@ -43,8 +55,10 @@ impl ToSchema for Binary {}
         (name = "videos", description = "The videos of the account: description, publication, removal"),
         (name = "library", description = "Lists, searches and files of published videos"),
         (name = "events", description = "What has happened to tasks and videos, as a list and as a stream"),
+        (name = "webhooks", description = "URLs to which events are sent, and the log of deliveries"),
         (name = "images", description = "Images for watermarks and bumpers"),
         (name = "presets", description = "Named recipes"),
+        (name = "credentials", description = "Access keys for buckets of the account, to which tasks write their outputs"),
         (name = "health", description = "Health checks and metrics for load balancers, supervisors and people on call"),
     )
 )]

@@ -3,6 +3,8 @@
 
 pub(crate) mod auth;
 pub(crate) mod codes;
+pub(crate) mod credentials;
+pub(crate) mod deliveries;
 pub(crate) mod embed;
 pub(crate) mod events;
 pub(crate) mod guest_links;
@@ -24,3 +26,4 @@ pub(crate) mod tus;
 pub(crate) mod uploads;
 pub(crate) mod video;
 pub(crate) mod videos;
+pub(crate) mod webhooks;

@@ -124,6 +124,7 @@ fn add_task(hash: &mut FieldHash, task: &task::Model) {
         lease_until_ms: _,
         worker_id: _,
         fingerprint: _,
+        webhook_url: _,
     } = task;
     for number in [*id, timestamp.timestamp_micros(), (*attempt).into(), (*failures).into()] {
         hash.add_number(number);

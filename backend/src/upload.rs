@@ -7,6 +7,8 @@ mod image;
 mod limited_body;
 mod multipart;
 mod task_body;
+mod webhook_url;
 
 pub(crate) use image::ImageForm;
 pub(crate) use task_body::{FileBody, SourceUrl, TaskBody, choice};
+pub(crate) use webhook_url::webhook_url;

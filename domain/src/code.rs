@@ -127,6 +127,7 @@ codes! {
     SourceUrlStatus "source_url_status" 502 - "El servidor no entrega el archivo" "The host does not send the file"
     SourceUrlReply "source_url_reply" 502 - "La respuesta del servidor del archivo no es válida" "The reply of the host of the file is not valid"
     SourceUrlChanged "source_url_changed" 502 - "El archivo cambió durante la descarga" "The file has changed during the download"
+    SealingUnavailable "sealing_unavailable" 409 - "Esta instalación no guarda secretos" "This installation stores no secrets"
     ChecksumMismatch "checksum_mismatch" 460 - "Los datos no coinciden con su suma de verificación" "The data does not match its checksum"
     TusVersionUnsupported "tus_version_unsupported" 412 - "Esa versión de tus no se acepta" "That version of tus is not supported"
     NotMedia "not_media" 415 Input "El archivo no es un video ni un audio que podamos abrir" "The file is not a video or audio file that can be opened"
@@ -135,13 +136,16 @@ codes! {
     RecipeInvalid "recipe_invalid" 400 Input "La receta no es válida" "The recipe is not valid"
     NameInvalid "name_invalid" 400 - "El nombre no es válido" "The name is not valid"
 
-    // Images and presets
+    // Images, credentials and presets
     ImageNotFound "image_not_found" 404 Input "No existe esa imagen" "There is no such image"
     ImageNameTaken "image_name_taken" 409 - "Ya hay una imagen con ese nombre" "There is already an image with that name"
     ImageInUse "image_in_use" 409 - "Una tarea sin terminar usa esta imagen" "A task that is not finished uses this image"
     ImagesTooMany "images_too_many" 409 - "No caben más imágenes en esta cuenta" "This account cannot have more images"
     NotAnImage "not_an_image" 415 - "El archivo no es un PNG ni un JPEG completo" "The file is not a complete PNG or JPEG"
     ImageTooLarge "image_too_large" 422 - "La imagen tiene demasiados píxeles" "The image has too many pixels"
+    CredentialNotFound "credential_not_found" 404 Input "No existe esa credencial" "There is no such credential"
+    CredentialNameTaken "credential_name_taken" 409 - "Ya hay una credencial con ese nombre" "There is already a credential with that name"
+    CredentialsTooMany "credentials_too_many" 409 - "No caben más credenciales en esta cuenta" "This account cannot have more credentials"
     PresetNotFound "preset_not_found" 404 - "No existe ese preset" "There is no such preset"
     PresetNameTaken "preset_name_taken" 409 - "Ya hay un preset con ese nombre" "There is already a preset with that name"
     PresetBuiltIn "preset_built_in" 409 - "Este preset es de la instalación y no se puede cambiar" "This preset belongs to the installation and cannot be changed"
@@ -168,6 +172,14 @@ codes! {
     SearchNotFound "search_not_found" 404 - "No existe esa búsqueda" "There is no such search"
     SearchExpired "search_expired" 410 - "El resultado de la búsqueda venció" "The result of the search has expired"
 
+    // Webhooks
+    WebhookNotFound "webhook_not_found" 404 - "No existe ese webhook" "There is no such webhook"
+    WebhooksTooMany "webhooks_too_many" 409 - "No caben más webhooks en esta cuenta" "This account cannot have more webhooks"
+    WebhookUrlInvalid "webhook_url_invalid" 400 - "La dirección del webhook no es válida" "The URL of the webhook is not valid"
+    WebhookUrlForbidden "webhook_url_forbidden" 400 - "La dirección del webhook no es pública" "The URL of the webhook is not public"
+    WebhookDisabled "webhook_disabled" 409 - "El webhook está desactivado" "The webhook is disabled"
+    DeliveryNotFound "delivery_not_found" 404 - "No existe esa entrega" "There is no such delivery"
+
     // Failed tasks
     SourceDamaged "source_damaged" 422 Input "El archivo está dañado o incompleto" "The file is damaged or incomplete"
     SourceEncrypted "source_encrypted" 422 Input "El archivo está cifrado" "The file is encrypted"
@@ -190,6 +202,10 @@ codes! {
     MediaKilled "media_killed" 500 Infrastructure "El procesamiento fue detenido desde fuera" "Processing was killed from outside"
     WorkerCrash "worker_crash" 500 WorkerCrash "La tarea falló tres veces, la última porque cayó su trabajador" "The task failed three times, the last time because its worker died"
     StorageFailed "storage_failed" 500 Infrastructure "No se pudo leer o guardar un archivo" "A file could not be read or stored"
+    DestinationForbidden "destination_forbidden" 400 Input "La dirección del destino no es pública" "The address of the destination is not public"
+    DestinationUnreachable "destination_unreachable" 502 Infrastructure "El destino no responde" "The destination does not answer"
+    DestinationRefused "destination_refused" 502 Input "El destino no acepta los archivos" "The destination does not accept the files"
+    DestinationMismatch "destination_mismatch" 502 Infrastructure "El destino no guardó los archivos como se enviaron" "The destination did not store the files as they were sent"
     SandboxUnavailable "sandbox_unavailable" 500 Infrastructure "Esta máquina no puede aislar el procesamiento" "This machine cannot sandbox the processing"
 
     // Server errors

@@ -39,11 +39,14 @@ pub enum EventType {
     /// A video was removed with its source.
     #[serde(rename = "video.deleted")]
     VideoDeleted,
+    /// A webhook was disabled because its receiver has answered with 410.
+    #[serde(rename = "webhook.disabled")]
+    WebhookDisabled,
 }
 
 impl EventType {
     /// All types.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::TaskCreated,
         Self::TaskProcessed,
         Self::TaskFailed,
@@ -55,6 +58,7 @@ impl EventType {
         Self::VideoPublished,
         Self::VideoUnpublished,
         Self::VideoDeleted,
+        Self::WebhookDisabled,
     ];
 
     /// Returns the word in SQL, JSON and logs.
@@ -72,6 +76,7 @@ impl EventType {
             Self::VideoPublished => "video.published",
             Self::VideoUnpublished => "video.unpublished",
             Self::VideoDeleted => "video.deleted",
+            Self::WebhookDisabled => "webhook.disabled",
         }
     }
 }

@@ -9,7 +9,9 @@
 //! - [`code`], [`failure_class`], [`claim`]: error codes, retries, and the order in which tasks are claimed.
 //! - [`library`], [`search`], [`folding`], [`ranking`], [`vocabulary`]: lists and searches of videos, the words of a
 //!   text, the order of hits, and the correction of typing errors.
-//! - [`event`], [`mod@upload`]: the types of events, and the status of an upload.
+//! - [`event`], [`mod@upload`], [`webhook`]: the types of events, the status of an upload, and when a delivery is
+//!   tried again.
+//! - [`media_type`]: the media types of the files of a set.
 //! - [`video`]: what the owner of a video writes into it.
 //! - [`account`], [`scope`]: names and passwords, and what the holder of a credential may do.
 
@@ -25,6 +27,7 @@ pub mod folding;
 pub mod language;
 pub mod library;
 pub mod limits;
+pub mod media_type;
 pub mod mpeg_ts;
 pub mod plan;
 pub mod preset;
@@ -41,6 +44,7 @@ pub mod time;
 pub mod upload;
 pub mod video;
 pub mod vocabulary;
+pub mod webhook;
 
 pub use cidr::{Cidr, InvalidCidr};
 pub use claim::ClaimPolicy;
@@ -51,6 +55,7 @@ pub use failure_class::FailureClass;
 pub use language::Language;
 pub use library::Visibility;
 pub use limits::Limits;
+pub use media_type::media_type_of_file;
 pub use plan::{Plan, plan};
 pub use probe::Probe;
 pub use recipe::Recipe;
@@ -60,3 +65,4 @@ pub use task::{Status, TaskId, UserId, WorkerId};
 pub use time::{Rational, Span, Timecode};
 pub use upload::UploadStatus;
 pub use video::VideoId;
+pub use webhook::DeliveryStatus;

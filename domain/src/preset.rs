@@ -159,6 +159,7 @@ fn showcase() -> Recipe {
             mode: AudioMode::Drop,
             ..AudioEdit::default()
         },
+        destination: None,
         outputs: vec![Output::Mp4(VideoOutput::default())],
     }
 }

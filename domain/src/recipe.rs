@@ -2,6 +2,7 @@
 //!
 //! [`crate::recipe_reader`] parses and checks a recipe and names each rejected field by its path.
 
+mod destination;
 mod edit;
 mod encoding;
 mod ladder;
@@ -9,6 +10,7 @@ mod output;
 mod output_schema;
 mod value;
 
+pub use destination::{Destination, DestinationUrl, DestinationValues};
 pub use edit::{AudioEdit, AudioMode, BumperEdit, Canvas, Fit, Position, Trim, TrimMode, TrimRange, WatermarkEdit};
 pub use encoding::{AudioCodec, AudioEncoding, DEFAULT_AUDIO_BPS, Speed, VideoCodec, VideoEncoding};
 pub use ladder::Ladder;
@@ -41,6 +43,9 @@ pub struct Recipe {
     /// Selection and processing of the audio.
     #[serde(default)]
     pub audio: AudioEdit,
+    /// A bucket of the customer to which the outputs are written as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<Destination>,
     /// The outputs to create, 1 to 12.
     #[schema(min_items = 1, max_items = 12)]
     pub outputs: Vec<Output>,

@@ -20,6 +20,10 @@ pub struct TaskReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub outputs: Option<Vec<ReportedOutput>>,
+    /// The files in the bucket of the customer, one entry for each output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub destination: Option<Vec<WrittenOutput>>,
     /// Facts that a user should know but that did not stop the task.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -102,6 +106,23 @@ pub struct ReportedOutput {
     pub packets_from_ms: Option<u64>,
     /// Size in bytes; of a set, the sum of all files.
     pub bytes: u64,
+}
+
+/// An output in the bucket of the customer. Each file was read again after it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WrittenOutput {
+    /// The name of the output.
+    #[schema(example = "video.mp4")]
+    pub output: String,
+    /// The file; of a set, its entry file.
+    #[schema(example = "s3://media/videos/7/video.mp4")]
+    pub url: String,
+    /// The number of files.
+    pub files: u64,
+    /// The size of all files.
+    pub bytes: u64,
+    /// The hexadecimal SHA-256 of the file at `url`, as it was read from there.
+    pub sha256: String,
 }
 
 /// The duration of each phase of an attempt in milliseconds. A phase that ran twice has the sum.

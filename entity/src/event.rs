@@ -10,6 +10,8 @@
 
 mod data;
 
+pub use data::DisabledWebhook;
+
 use crate::log::{Log, lock_appends};
 use crate::{RawJson, fetch, task, upload, video};
 use data::{TaskData, UploadData, VideoData};
@@ -32,10 +34,12 @@ pub struct Model {
     /// The word of an [`EventType`], possibly one of a later version.
     #[sea_orm(column_name = "type")]
     pub event_type: String,
-    /// The id of the task or video, which may have been removed since.
+    /// The id of the task, fetch, guest link, video or webhook, which may have been removed since.
     pub subject_id: i64,
     pub data: RawJson,
     pub at: ChronoDateTimeUtc,
+    /// The `webhook_url` of the task, kept here for the event of its removal.
+    pub webhook_url: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -71,6 +75,7 @@ pub struct New {
     event_type: EventType,
     subject: i64,
     data: RawJson,
+    webhook_url: Option<String>,
 }
 
 impl New {
@@ -80,11 +85,12 @@ impl New {
     /// Any database error; there is no such task.
     pub async fn of_task(db: &impl ConnectionTrait, event_type: EventType, task: TaskId) -> Result<Self, DbErr> {
         let missing = || DbErr::RecordNotFound(format!("the task {task} of an event"));
-        let task = task::summary(db, task).await?.ok_or_else(missing)?;
+        let mut task = task::summary(db, task).await?.ok_or_else(missing)?;
         Ok(Self {
             owner: task.user_id,
             event_type,
             subject: task.id,
+            webhook_url: task.webhook_url.take(),
             data: json(&TaskData::of(task))?,
         })
     }
@@ -97,12 +103,14 @@ impl New {
     pub async fn of_upload(db: &impl ConnectionTrait, event_type: EventType, id: &str) -> Result<Self, DbErr> {
         let missing = || DbErr::RecordNotFound(format!("the upload {id} of an event"));
         let upload = upload::Entity::find_by_id(id).one(db).await?.ok_or_else(missing)?;
-        let fetch = fetch::of_upload(db, id).await?;
+        let mut fetch = fetch::of_upload(db, id).await?;
         let subject = fetch.as_ref().map(|fetch| fetch.id).or(upload.guest_link_id);
+        let webhook_url = fetch.as_mut().and_then(|fetch| fetch.webhook_url.take());
         Ok(Self {
             owner: upload.user_id,
             event_type,
             subject: subject.ok_or_else(missing)?,
+            webhook_url,
             data: json(&UploadData::of(upload, fetch))?,
         })
     }
@@ -117,6 +125,21 @@ impl New {
             event_type,
             subject: video.id,
             data: json(&VideoData::of(video))?,
+            webhook_url: None,
+        })
+    }
+
+    /// An event of a webhook that was disabled.
+    ///
+    /// # Errors
+    /// The data cannot be serialized.
+    pub fn of_disabled_webhook(webhook: &DisabledWebhook) -> Result<Self, DbErr> {
+        Ok(Self {
+            owner: webhook.owner,
+            event_type: EventType::WebhookDisabled,
+            subject: webhook.subject,
+            data: json(webhook)?,
+            webhook_url: None,
         })
     }
 }
@@ -143,6 +166,7 @@ pub async fn append(db: &DatabaseTransaction, events: Vec<New>) -> Result<(), Db
         data: Set(event.data),
         // Behind the lock, so that times are in the order of ids, but for the difference of the clocks of processes.
         at: Set(crate::now()),
+        webhook_url: Set(event.webhook_url),
     };
     Entity::insert_many(events.into_iter().map(row))
         .exec_without_returning(db)

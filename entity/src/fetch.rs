@@ -10,15 +10,19 @@ use crate::Json;
 use crate::upload::{self, UploadLease};
 use domain::{UploadStatus, UserId};
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::Query;
+use sea_orm::sea_query::{Func, Query};
 use sea_orm::{
-    Condition, DatabaseConnection, DatabaseTransaction, ExprTrait, JoinType, QueryOrder, QuerySelect, QueryTrait,
+    Condition, DatabaseConnection, DatabaseTransaction, ExprTrait, JoinType, Order, QueryResult, QuerySelect,
 };
 use std::fmt;
 use std::time::Duration;
 
-/// The column `headers` without headers.
-const NO_HEADERS: &str = "[]";
+/// Names of the subquery of [`due`] and of its column.
+const RUNNING: &str = "running";
+const COUNT: &str = "count";
+
+/// `run_at_ms` of a fetch that has ended.
+const NEVER_MS: i64 = i64::MAX;
 
 /// The request of a fetch, and how far its attempts have come.
 #[derive(Clone, PartialEq, Eq, DeriveEntityModel)]
@@ -29,17 +33,17 @@ pub struct Model {
     pub id: i64,
     #[sea_orm(unique)]
     pub upload_id: String,
-    /// May contain secrets, such as a signature. Like the headers, it is emptied when the fetch has ended.
-    pub url: String,
-    /// A JSON array of pairs of name and value.
-    pub headers: String,
+    /// URL and headers, as `app` writes them. They may contain secrets, so they are removed when the fetch has ended.
+    pub request: String,
     /// The preset of the task.
     pub preset: Option<String>,
     /// The recipe of the task, resolved when the fetch was created.
     pub recipe: Json,
     /// The validator of the reply from which the received bytes are.
     pub validator: Option<String>,
-    /// Number of attempts in a row that brought no byte.
+    /// The longest part of the file that any attempt has reached, in bytes.
+    pub most_bytes: i64,
+    /// Number of attempts in a row that got no further.
     pub failures: i32,
     /// The next attempt begins after this time, on the database clock.
     pub run_at_ms: i64,
@@ -49,11 +53,13 @@ pub struct Model {
     pub error_code: Option<String>,
     /// Its detail, for the user.
     pub error_detail: Option<String>,
+    /// The URL that gets the events of the task, and the failure of the fetch.
+    pub webhook_url: Option<String>,
 }
 
 impl fmt::Debug for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // URL and headers may be secrets.
+        // The request may contain secrets.
         write!(
             f,
             "Fetch({}, failures {}, {:?})",
@@ -63,21 +69,14 @@ impl fmt::Debug for Model {
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-#[allow(missing_docs, reason = "derives the join of the two tables")]
-pub enum Relation {
-    #[sea_orm(
-        belongs_to = "crate::upload::Entity",
-        from = "Column::UploadId",
-        to = "crate::upload::Column::Id"
-    )]
-    Upload,
-}
+#[allow(missing_docs, reason = "has no variants")]
+pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
 impl upload::Model {
-    /// The status by this row and that of its fetch, if a worker fetches the file. It is not stored, so it is never
-    /// wrong after a crash.
+    /// The status by this row and that of its fetch, if a worker fetches the file. It is not stored: when a process that
+    /// receives bytes is killed, it changes with the end of the lease, here on the clock of this process.
     #[must_use]
     pub fn status(&self, fetch: Option<&Model>) -> UploadStatus {
         let has_failed = self.error_code.is_some() || fetch.is_some_and(|fetch| fetch.error_code.is_some());
@@ -85,7 +84,7 @@ impl upload::Model {
             (Some(_), _) => UploadStatus::Finished,
             (None, true) => UploadStatus::Failed,
             (None, false) if self.sha256.is_some() => UploadStatus::Complete,
-            (None, false) if self.holder.is_some() => UploadStatus::Receiving,
+            (None, false) if self.is_held() => UploadStatus::Receiving,
             (None, false) => UploadStatus::Waiting,
         }
     }
@@ -94,14 +93,14 @@ impl upload::Model {
 /// The values of a new fetch.
 #[derive(Clone)]
 pub struct New {
-    /// The URL.
-    pub url: String,
-    /// Its headers, as a JSON array of pairs.
-    pub headers: String,
+    /// URL and headers.
+    pub request: String,
     /// The preset of the task.
     pub preset: Option<String>,
     /// The recipe of the task.
     pub recipe: Json,
+    /// The checked URL that gets the events of the task.
+    pub webhook_url: Option<String>,
     /// Time after which the fetch fails.
     pub timeout: Duration,
 }
@@ -113,12 +112,13 @@ pub struct New {
 pub async fn create(db: &DatabaseTransaction, upload: &str, new: &New) -> Result<(), DbErr> {
     let columns = [
         (Column::UploadId, upload.into()),
-        (Column::Url, new.url.as_str().into()),
-        (Column::Headers, new.headers.as_str().into()),
+        (Column::Request, new.request.as_str().into()),
         (Column::Preset, Expr::value(new.preset.clone())),
         (Column::Recipe, Expr::value(new.recipe.clone())),
+        (Column::WebhookUrl, Expr::value(new.webhook_url.clone())),
+        (Column::MostBytes, 0_i64.into()),
         (Column::Failures, 0.into()),
-        (Column::RunAtMs, 0_i64.into()),
+        (Column::RunAtMs, crate::now_ms(db)),
         (Column::DeadlineMs, crate::in_ms(db, crate::millis(new.timeout))),
     ];
     let (columns, values): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
@@ -138,37 +138,51 @@ pub async fn of_upload(db: &impl ConnectionTrait, upload: &str) -> Result<Option
     Entity::find().filter(Column::UploadId.eq(upload)).one(db).await
 }
 
-/// Uploads with a fetch that is due and which no process holds, at most `limit`, those that wait longest first, with
-/// their accounts. Those of accounts with `max_running` fetches in progress wait, so that no account takes all places.
+/// Uploads with a fetch that is due and which no process holds, at most `limit`, with their accounts: first those of
+/// accounts with the fewest fetches in progress, then those that wait longest. Those of accounts with `max_running` in
+/// progress wait, so that no account takes all places; processes that look at the same time may exceed it a little.
 ///
 /// # Errors
 /// Any database error.
 pub async fn due(db: &DatabaseConnection, limit: u64, max_running: u32) -> Result<Vec<(String, UserId)>, DbErr> {
-    let busy = upload::Entity::find()
-        .select_only()
+    let is_held = || Expr::col((upload::Entity, upload::Column::UntilMs)).gt(crate::now_ms(db));
+    let running = Query::select()
         .column(upload::Column::UserId)
-        .filter(upload::Column::Fetched.eq(true))
-        .filter(upload::Column::Holder.is_not_null())
-        .filter(Expr::col(upload::Column::UntilMs).gt(crate::now_ms(db)))
-        .group_by(upload::Column::UserId)
-        .having(upload::Column::Id.count().gte(max_running));
-    let is_free = Condition::any()
-        .add(upload::Column::Holder.is_null())
-        .add(Expr::col((upload::Entity, upload::Column::UntilMs)).lte(crate::now_ms(db)));
-    let due = Entity::find()
-        .join(JoinType::InnerJoin, Relation::Upload.def())
-        .select_only()
-        .column(Column::UploadId)
-        .column_as(upload::Column::UserId, "user_id")
-        .filter(Column::ErrorCode.is_null())
-        .filter(upload::Column::TaskId.is_null())
-        .filter(Expr::col((Entity, Column::RunAtMs)).lte(crate::now_ms(db)))
-        .filter(is_free)
-        .filter(upload::Column::UserId.not_in_subquery(busy.into_query()))
-        .order_by_asc(Column::RunAtMs)
-        .limit(limit);
-    let rows: Vec<(String, i64)> = due.into_tuple().all(db).await?;
-    Ok(rows.into_iter().map(|(upload, user)| (upload, UserId(user))).collect())
+        .expr_as(Expr::col(upload::Column::Id).count(), COUNT)
+        .from(upload::Entity)
+        .and_where(Expr::col(upload::Column::Fetched).eq(true))
+        .and_where(Expr::col(upload::Column::Holder).is_not_null())
+        .and_where(is_held())
+        .group_by_col(upload::Column::UserId)
+        .to_owned();
+    let count = || Expr::expr(Func::coalesce([Expr::col((RUNNING, COUNT)), Expr::value(0_i64)]));
+    let is_of_account = Expr::col((RUNNING, upload::Column::UserId)).equals((upload::Entity, upload::Column::UserId));
+    let due = Query::select()
+        .column((Entity, Column::UploadId))
+        .column((upload::Entity, upload::Column::UserId))
+        .from(Entity)
+        .inner_join(
+            upload::Entity,
+            Expr::col((upload::Entity, upload::Column::Id)).equals((Entity, Column::UploadId)),
+        )
+        .join_subquery(JoinType::LeftJoin, running, RUNNING, is_of_account)
+        .and_where(Expr::col((Entity, Column::RunAtMs)).lte(crate::now_ms(db)))
+        .and_where(Expr::col((Entity, Column::ErrorCode)).is_null())
+        .and_where(Expr::col((upload::Entity, upload::Column::TaskId)).is_null())
+        .cond_where(
+            Condition::any()
+                .add(Expr::col((upload::Entity, upload::Column::Holder)).is_null())
+                .add(is_held().not()),
+        )
+        .and_where(count().lt(max_running))
+        .order_by_expr(count(), Order::Asc)
+        .order_by((Entity, Column::RunAtMs), Order::Asc)
+        .order_by((Entity, Column::Id), Order::Asc)
+        .limit(limit)
+        .to_owned();
+    let rows = db.query_all(&due).await?;
+    let pair = |row: QueryResult| Ok((row.try_get_by_index(0)?, UserId(row.try_get_by_index(1)?)));
+    rows.into_iter().map(pair).collect()
 }
 
 /// Time until the deadline of a fetch.
@@ -191,15 +205,17 @@ pub async fn remaining(db: &DatabaseConnection, upload: &str) -> Result<Duration
 pub async fn forget_request(db: &DatabaseTransaction, upload: &str) -> Result<(), DbErr> {
     let update = Entity::update_many()
         .filter(Column::UploadId.eq(upload))
-        .col_expr(Column::Url, Expr::value(""))
-        .col_expr(Column::Headers, Expr::value(NO_HEADERS));
+        .col_expr(Column::Request, Expr::value(""))
+        .col_expr(Column::RunAtMs, Expr::value(NEVER_MS));
     update.exec(db).await.map(drop)
 }
 
 /// The outcome of an attempt that did not end the fetch.
 #[derive(Clone, Copy, Debug)]
 pub struct Postponed {
-    /// Number of attempts in a row that brought no byte.
+    /// The longest part of the file that any attempt has reached, in bytes.
+    pub most_bytes: i64,
+    /// Number of attempts in a row that got no further.
     pub failures: i32,
     /// Time until the next attempt.
     pub delay: Duration,
@@ -224,6 +240,7 @@ impl UploadLease {
     pub async fn postpone_fetch(&self, db: &impl ConnectionTrait, postponed: Postponed) -> Result<bool, DbErr> {
         let update = Entity::update_many()
             .filter(Column::UploadId.in_subquery(self.held_upload()))
+            .col_expr(Column::MostBytes, Expr::value(postponed.most_bytes))
             .col_expr(Column::Failures, Expr::value(postponed.failures))
             .col_expr(Column::RunAtMs, crate::in_ms(db, crate::millis(postponed.delay)));
         Ok(update.exec(db).await?.rows_affected == 1)
@@ -236,8 +253,8 @@ impl UploadLease {
     pub async fn fail_fetch(&self, db: &impl ConnectionTrait, code: &str, detail: &str) -> Result<bool, DbErr> {
         let update = Entity::update_many()
             .filter(Column::UploadId.in_subquery(self.held_upload()))
-            .col_expr(Column::Url, Expr::value(""))
-            .col_expr(Column::Headers, Expr::value(NO_HEADERS))
+            .col_expr(Column::Request, Expr::value(""))
+            .col_expr(Column::RunAtMs, Expr::value(NEVER_MS))
             .col_expr(Column::ErrorCode, Expr::value(code))
             .col_expr(Column::ErrorDetail, Expr::value(detail));
         Ok(update.exec(db).await?.rows_affected == 1)

@@ -11,7 +11,7 @@
 //! 1. the account ([`user::lock`], [`user::write`]);
 //! 2. one task, or the tasks that a sweep takes back;
 //! 3. rows of that task: outputs, trace, image uses;
-//! 4. its source and video, an image, a preset;
+//! 4. its source and video, an image, a credential, a preset, a webhook with its deliveries;
 //! 5. trash entries, idempotency key, costs;
 //! 6. the locks of the logs (`log.rs`): of events, then of the library.
 //!
@@ -26,6 +26,8 @@
 pub mod backup;
 mod connection;
 pub mod cost;
+pub mod credential;
+pub mod delivery;
 pub mod event;
 pub mod fetch;
 pub mod guest_link;
@@ -46,6 +48,7 @@ pub mod upload;
 pub mod user;
 pub mod video;
 pub mod watched_file;
+pub mod webhook;
 
 pub use connection::{close, connect, is_duplicate, is_exhausted, is_full, is_unavailable, ready, with_timeout, write};
 pub use raw_json::RawJson;

@@ -22,6 +22,12 @@ impl RawJson {
         self.0.get()
     }
 
+    /// The text as JSON that is written into other JSON as it is.
+    #[must_use]
+    pub const fn raw(&self) -> &RawValue {
+        &self.0
+    }
+
     /// Deserializes the text.
     ///
     /// # Errors

@@ -58,6 +58,8 @@ pub struct New {
     pub preset: Option<String>,
     /// The validated recipe.
     pub recipe: Json,
+    /// The checked URL that gets the events of the task.
+    pub webhook_url: Option<String>,
 }
 
 /// Creates a task that is due at once. Call it in [`user::write`], in the transaction that creates or reads the source,
@@ -77,6 +79,7 @@ pub async fn create(db: &DatabaseTransaction, user: UserId, new: New) -> Result<
         display_name: Set(new.display_name),
         preset: Set(new.preset),
         recipe: Set(new.recipe),
+        webhook_url: Set(new.webhook_url),
         attempt: Set(0),
         failures: Set(0),
         run_at_ms: Set(0),
@@ -110,6 +113,7 @@ pub async fn create_retry(db: &DatabaseTransaction, task: &Model) -> Result<Mode
         safe_name: safe_name.to_owned(),
         preset: task.preset.clone(),
         recipe: task.recipe.clone(),
+        webhook_url: task.webhook_url.clone(),
     };
     create(db, task.owner(), new).await
 }
@@ -202,6 +206,18 @@ pub(crate) async fn remove_rows(db: &impl ConnectionTrait, task: &Model) -> Resu
     }
     trash::add_keys(db, &keys, Duration::ZERO).await?;
     Ok(Some(Removed { keys, event }))
+}
+
+/// Removes the URL that gets the events of a task. Returns `false` if there is none, or no such task.
+///
+/// # Errors
+/// Any database error.
+pub async fn forget_webhook(db: &DatabaseTransaction, task: TaskId) -> Result<bool, DbErr> {
+    let update = Entity::update_many()
+        .filter(Column::Id.eq(task.0))
+        .filter(Column::WebhookUrl.is_not_null())
+        .col_expr(Column::WebhookUrl, Expr::value(Option::<String>::None));
+    Ok(update.exec(db).await?.rows_affected == 1)
 }
 
 /// The code of the failure that ended the task or delayed its next attempt.

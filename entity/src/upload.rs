@@ -8,7 +8,7 @@
 //! ([`UploadLease`]) and moves the number on when bytes are durable ([`UploadLease::checkpoint`]). A newcomer does not
 //! wait for the end of a lease: it asks for the row ([`UploadLease::ask`]). A holder that finds the question
 //! ([`UploadLease::state`]) stores its bytes and releases the row. The newcomer takes the row when it is free, or by
-//! force when the holder does not answer ([`UploadLease::take`]).
+//! force when the holder neither answers nor renews its lease ([`UploadLease::take`]).
 //!
 //! *Invariants.*
 //! - Each write of a holder has the condition `holder = ?`, so a request that was replaced changes nothing.
@@ -23,14 +23,14 @@ mod expiry;
 mod guest;
 mod lease;
 
-pub use expiry::{Expired, expired};
+pub use expiry::{Expired, REPLACED_AFTER, expired};
 pub use guest::{fail, received_from_guests};
-pub use lease::{Checkpoint, EmptyFile, Ownership, UploadLease};
+pub use lease::{Checkpoint, EmptyFile, Holding, Ownership, UploadLease};
 
 use domain::UserId;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::Query;
-use sea_orm::{DatabaseTransaction, ExprTrait, QueryOrder, QuerySelect};
+use sea_orm::{Condition, DatabaseTransaction, ExprTrait, QueryOrder, QuerySelect};
 use std::time::{Duration, SystemTime};
 
 /// A resumable upload.
@@ -113,6 +113,12 @@ impl Model {
     #[must_use]
     pub fn is_received(&self) -> bool {
         self.length_bytes == Some(self.received_bytes)
+    }
+
+    /// Returns `true` if a request holds the upload, on the clock of this process.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.holder.is_some() && self.until_ms > crate::now().timestamp_millis()
     }
 
     /// The time after which the upload is removed.
@@ -247,9 +253,7 @@ pub async fn count_open(db: &impl ConnectionTrait, user: UserId, of_guests: bool
 /// # Errors
 /// Any database error.
 pub async fn of_user(db: &impl ConnectionTrait, user: UserId, id: &str) -> Result<Option<Model>, DbErr> {
-    let found = Entity::find_by_id(id).filter(Column::UserId.eq(user.0));
-    let is_current = Expr::col(Column::ExpiresAtMs).gt(crate::now_ms(db));
-    found.filter(is_current).one(db).await
+    current(db, id, Condition::all().add(Column::UserId.eq(user.0))).await
 }
 
 /// An upload of the session of a guest that has not expired.
@@ -257,21 +261,31 @@ pub async fn of_user(db: &impl ConnectionTrait, user: UserId, id: &str) -> Resul
 /// # Errors
 /// Any database error.
 pub async fn of_guest(db: &impl ConnectionTrait, guest: &Guest, id: &str) -> Result<Option<Model>, DbErr> {
-    let found = Entity::find_by_id(id).filter(Column::GuestLinkId.eq(guest.link));
-    let found = found.filter(Column::GuestSession.eq(guest.session.as_str()));
-    let is_current = Expr::col(Column::ExpiresAtMs).gt(crate::now_ms(db));
-    found.filter(is_current).one(db).await
+    let is_of_session = Condition::all()
+        .add(Column::GuestLinkId.eq(guest.link))
+        .add(Column::GuestSession.eq(guest.session.as_str()));
+    current(db, id, is_of_session).await
 }
 
-/// Lets an upload expire after `lifetime` from now.
+async fn current(db: &impl ConnectionTrait, id: &str, owned: Condition) -> Result<Option<Model>, DbErr> {
+    // Postgres accepts no NUL in text.
+    if id.contains('\0') {
+        return Ok(None);
+    }
+    let is_current = Expr::col(Column::ExpiresAtMs).gt(crate::now_ms(db));
+    Entity::find_by_id(id).filter(owned).filter(is_current).one(db).await
+}
+
+/// Lets an upload expire after `lifetime` from now. Returns `false` if it has expired already.
 ///
 /// # Errors
 /// Any database error.
-pub async fn extend(db: &impl ConnectionTrait, id: &str, lifetime: Duration) -> Result<(), DbErr> {
-    let update = Entity::update_many().filter(Column::Id.eq(id));
+pub async fn extend(db: &impl ConnectionTrait, id: &str, lifetime: Duration) -> Result<bool, DbErr> {
+    let is_current = Expr::col(Column::ExpiresAtMs).gt(crate::now_ms(db));
+    let update = Entity::update_many().filter(Column::Id.eq(id)).filter(is_current);
     let expires_at_ms = crate::in_ms(db, crate::millis(lifetime));
-    let update = update.col_expr(Column::ExpiresAtMs, expires_at_ms);
-    update.exec(db).await.map(drop)
+    let extended = update.col_expr(Column::ExpiresAtMs, expires_at_ms).exec(db).await?;
+    Ok(extended.rows_affected == 1)
 }
 
 /// The names that the bucket has given to the parts of an upload, in order.

@@ -25,8 +25,10 @@ mod m0018_library_changes;
 mod m0019_uploads;
 mod m0020_account_events;
 mod m0021_fetches;
+mod m0022_webhooks;
 mod m0023_guest_links;
 mod m0024_watched_files;
+mod m0025_credentials;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 
@@ -61,8 +63,10 @@ impl MigratorTrait for Migrator {
             Box::new(m0019_uploads::Migration),
             Box::new(m0020_account_events::Migration),
             Box::new(m0021_fetches::Migration),
+            Box::new(m0022_webhooks::Migration),
             Box::new(m0023_guest_links::Migration),
             Box::new(m0024_watched_files::Migration),
+            Box::new(m0025_credentials::Migration),
         ]
     }
 }

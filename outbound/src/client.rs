@@ -22,7 +22,7 @@ const MAX_IDLE_PER_ORIGIN: usize = 4;
 const USER_AGENT: &str = concat!("Rushes/", env!("CARGO_PKG_VERSION"));
 
 /// The HTTP client for addresses that users give. A clone shares its connections.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
     policy: Arc<Policy>,

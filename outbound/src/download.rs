@@ -45,7 +45,7 @@ struct Extent {
     first: u64,
     /// The byte behind the part. `None` if the reply does not tell.
     end: Option<u64>,
-    /// Size of the file.
+    /// Size of the file. `None` only for a whole file.
     total: Option<u64>,
 }
 
@@ -147,6 +147,10 @@ fn extent(response: &Response, resume: Option<&Resume>) -> Result<Extent, Error>
                 return Err(Error::Changed);
             }
             let extent = content_range(headers).ok_or(Error::Range)?;
+            if extent.total.is_none() {
+                // The end of the body would not tell if it is the end of the file.
+                return Err(Error::Changed);
+            }
             let length = response.content_length();
             let fits = length.is_none_or(|length| extent.end == extent.first.checked_add(length));
             let is_the_rest = extent.first == resume.from_byte && fits;

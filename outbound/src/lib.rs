@@ -1,4 +1,4 @@
-//! The only HTTP client for addresses that users give: imports by URL, webhooks, lookups.
+//! The only HTTP client for addresses that users give: imports by URL, webhooks, buckets of customers.
 //!
 //! # Problem
 //!
@@ -20,7 +20,8 @@
 //! 3. Proxies of the environment are not used, because a proxy does lookups itself. The client follows no redirect: a
 //!    GET ([`Client::get`]) does so in our loop, at most [`MAX_REDIRECTS`] times, and checks each target as the first
 //!    one. After another origin, headers of the user are not sent any more. From `https` there is no way to `http`. A
-//!    POST ([`Client::post`]) follows none: a redirect is a reply like any other.
+//!    POST ([`Client::post`]) and a request to an object store ([`Client::send`]) follow none: a redirect is a reply
+//! like    any other.
 //! 4. A download that was cut is continued by the caller with [`Resume`], in this process or in another one: `Range`
 //!    with `If-Range`, which asks for the rest only if the file is still the same. The reply is checked against the
 //!    request. Without a strong validator ([`Validator`]) the download begins again.
@@ -51,6 +52,7 @@ mod limits;
 mod policy;
 mod post;
 mod resolver;
+mod send;
 mod target;
 mod validator;
 
@@ -63,5 +65,6 @@ pub use policy::{BadException, Policy};
 pub use post::{Post, Reply};
 pub use reqwest::StatusCode;
 pub use resolver::{Resolver, SystemResolver};
+pub use send::{Incoming, Outgoing};
 pub use target::Target;
 pub use validator::Validator;

@@ -132,7 +132,9 @@ async fn copy(settings: &Settings, partial: &Path) -> anyhow::Result<Copied> {
             copied.lost.extend(missing);
             remove_unnamed(&to, &named, &mut copied).await?;
             write_lost(partial, &copied.lost).context("failed to list the lost files")?;
-            copy_secret(settings, partial).context("failed to copy jwt_secret")?;
+            for key in ["jwt_secret", "sealing_key"] {
+                copy_key(settings, partial, key).with_context(|| format!("failed to copy {key}"))?;
+            }
             return Ok(copied);
         }
         print(&format!(
@@ -265,9 +267,9 @@ async fn remove(to: &Storage, key: &str) -> anyhow::Result<()> {
     removed.context("failed to remove a file from the backup")
 }
 
-/// Copies the key that signs tokens and links, when it is a file of the data directory.
-fn copy_secret(settings: &Settings, partial: &Path) -> io::Result<()> {
-    let secret = match fs::read(settings.data_dir.join("jwt_secret")) {
+/// Copies a key of the service, when it is a file of the data directory.
+fn copy_key(settings: &Settings, partial: &Path, name: &str) -> io::Result<()> {
+    let secret = match fs::read(settings.data_dir.join(name)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         secret => secret?,
     };
@@ -275,7 +277,7 @@ fn copy_secret(settings: &Settings, partial: &Path) -> io::Result<()> {
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(partial.join("jwt_secret"))?;
+        .open(partial.join(name))?;
     file.write_all(&secret)?;
     file.sync_all()
 }

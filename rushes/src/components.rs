@@ -75,6 +75,7 @@ pub(crate) fn worker(
         upload_ttl: settings.upload_ttl,
         outbound: settings.outbound.clone(),
         watch: settings.watch.as_ref().map(watch).transpose()?,
+        sealer: settings.sealer.clone(),
         sandbox: settings.sandbox,
         verify_depth: settings.verify_depth,
         child_memory_bytes: child_memory(memory::available(), settings.workers),

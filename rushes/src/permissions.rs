@@ -22,6 +22,7 @@ const GROUP_AND_OTHERS: u32 = 0o077;
 const DATA_NAMES: &[&str] = &[
     "rushes.db",
     "jwt_secret",
+    "sealing_key",
     "objects",
     "catalog",
     "scratch",

@@ -21,6 +21,7 @@ pub use role::Role;
 pub use watch::WatchSettings;
 pub(crate) use workers::threads;
 
+use app::sealing::Sealer;
 use backend::Config;
 use domain::Limits;
 use domain::protocol::{SandboxMode, VerifyDepth};
@@ -72,10 +73,12 @@ pub struct Settings {
     pub limits: Limits,
     /// Time for which a resumable upload can be continued after its last byte.
     pub upload_ttl: Duration,
-    /// Addresses that fetches of files may reach.
+    /// Addresses that fetches of files and webhooks may reach.
     pub outbound: Policy,
     /// The folder to watch.
     pub watch: Option<WatchSettings>,
+    /// Encrypts secrets of users; `None` without a key.
+    pub sealer: Option<Sealer>,
     /// Filter of log lines, in the syntax of `EnvFilter`.
     pub log: String,
     /// Configuration of the API; `None` for a process without one.
@@ -116,8 +119,9 @@ impl Settings {
         };
         let listen = env.parsed("RUSHES_LISTEN", "an address and a port such as 127.0.0.1:8000")?;
         let limits = limits::limits(&env)?;
+        let sealer = secret::sealer(&env, role, &data_dir)?;
         let api = match role {
-            Role::Up | Role::Backend => Some(api::config(&env, role, &data_dir, limits)?),
+            Role::Up | Role::Backend => Some(api::config(&env, role, &data_dir, limits, &storage.url)?),
             Role::Worker | Role::Watch | Role::Migrate | Role::Backup => None,
         };
         Ok(Self {
@@ -150,6 +154,7 @@ impl Settings {
             limits,
             upload_ttl: uploads::ttl(&env)?,
             outbound: uploads::outbound(&env)?,
+            sealer,
             watch: watch::watch(&env, role)?,
             api,
         })

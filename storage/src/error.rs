@@ -208,6 +208,12 @@ pub(crate) fn is_part_refusal(error: &object_store::Error) -> bool {
         .any(|code| text.contains(code))
 }
 
+/// Returns `true` if a bucket has no such multipart upload. `object_store` knows that by the status 404, but servers
+/// reply with others too.
+pub(crate) fn is_no_such_upload(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::NotFound { .. }) || error.to_string().contains("NoSuchUpload")
+}
+
 /// Returns `true` for a full disk, which is an `io::Error` in the chain of causes, and for a full server. Servers
 /// respond with 507, `XMinioStorageFull` (`MinIO`) or `QuotaExceeded` (Ceph), which `object_store` passes on only as
 /// text.

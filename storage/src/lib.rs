@@ -4,6 +4,7 @@
 //! content of files.
 
 mod copy;
+mod destination;
 mod error;
 mod folder;
 mod key;
@@ -17,9 +18,11 @@ mod resumable;
 #[cfg(feature = "test-server")]
 pub mod s3_server;
 mod search_id;
+mod signed_read;
 mod storage;
 mod upload;
 
+pub use destination::{BucketAddress, Destination, DestinationError, DestinationFile};
 pub use error::{Error, PutError};
 pub use folder::{DONE, FAILED, Folder, FolderFile};
 pub use key::{FileName, InvalidKey, Key, Prefix, Target};
@@ -27,6 +30,6 @@ pub use open::S3Credentials;
 pub use pinned::{PathChanged, PinnedPaths};
 pub use put::Stored;
 pub use read::ByteStream;
-pub use resumable::{Appender, Extent, Multipart, Position, Progress};
+pub use resumable::{Appender, Extent, Multipart, Position, Proceed, Progress};
 pub use search_id::{InvalidSearchId, SearchId};
 pub use storage::Storage;

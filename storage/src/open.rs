@@ -1,7 +1,7 @@
 //! Opening a storage from its URL.
 
 use crate::error::Error;
-use crate::storage::{Location, Storage};
+use crate::storage::{Location, Storage, UrlSigner};
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
@@ -73,6 +73,40 @@ async fn open_directory(root: PathBuf) -> Result<Storage, Error> {
     Ok(Storage::new(Arc::new(store), Location::Directory(root)))
 }
 
+/// The parameters of the URL of a bucket.
+struct BucketAddress {
+    endpoint: Option<String>,
+    region: String,
+    public_endpoint: Option<String>,
+}
+
+impl BucketAddress {
+    fn parse(url: &Url) -> Result<Self, Error> {
+        let mut address = Self {
+            endpoint: None,
+            region: "us-east-1".to_owned(),
+            public_endpoint: None,
+        };
+        let endpoint = |value: &str| Some(value.trim_end_matches('/').to_owned());
+        for (name, value) in url.query_pairs() {
+            match name.as_ref() {
+                "endpoint" => address.endpoint = endpoint(&value),
+                "region" => address.region = value.into_owned(),
+                "public_endpoint" => address.public_endpoint = endpoint(&value),
+                other => return Err(bad_url(url.as_str(), &format!("unknown parameter `{other}`"))),
+            }
+        }
+        Ok(address)
+    }
+
+    /// The origin of signed URLs. Without an endpoint, `object_store` uses that of Amazon in the region.
+    fn signed_origin(&self) -> Result<String, url::ParseError> {
+        let amazon = format!("https://s3.{}.amazonaws.com", self.region);
+        let address = self.public_endpoint.as_ref().or(self.endpoint.as_ref());
+        Ok(Url::parse(address.unwrap_or(&amazon))?.origin().ascii_serialization())
+    }
+}
+
 pub(crate) fn open_bucket(url: &Url, credentials: S3Credentials) -> Result<Storage, Error> {
     let refuse = |reason: &str| bad_url(url.as_str(), reason);
     let bucket = url
@@ -82,42 +116,36 @@ pub(crate) fn open_bucket(url: &Url, credentials: S3Credentials) -> Result<Stora
     if !matches!(url.path(), "" | "/") {
         return Err(refuse("a path inside the bucket is not supported"));
     }
-    let mut builder = AmazonS3Builder::new()
+    let address = BucketAddress::parse(url)?;
+    let builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
         .with_access_key_id(credentials.access_key_id)
         .with_secret_access_key(credentials.secret_access_key)
         .with_virtual_hosted_style_request(false)
-        .with_region("us-east-1")
+        .with_region(&address.region)
         .with_retry(retry());
-    let (mut plain_http, mut public_endpoint) = (false, None);
-    for (name, value) in url.query_pairs() {
-        builder = match name.as_ref() {
-            "endpoint" => {
-                plain_http = value.starts_with("http://");
-                builder.with_endpoint(value.trim_end_matches('/'))
-            }
-            "region" => builder.with_region(value),
-            "public_endpoint" => {
-                public_endpoint = Some(value.trim_end_matches('/').to_owned());
-                builder
-            }
-            other => return Err(refuse(&format!("unknown parameter `{other}`"))),
+    let build = |endpoint: Option<&String>| {
+        let plain_http = endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
+        let builder = builder.clone().with_client_options(client(plain_http));
+        let builder = match endpoint {
+            Some(endpoint) => builder.with_endpoint(endpoint),
+            None => builder,
         };
-    }
-    let build = |builder: AmazonS3Builder, plain_http| {
-        let built = builder.with_client_options(client(plain_http)).build();
-        built.map(Arc::new).map_err(|reason| refuse(&reason.to_string()))
+        builder
+            .build()
+            .map(Arc::new)
+            .map_err(|reason| refuse(&reason.to_string()))
     };
-    let store = build(builder.clone(), plain_http)?;
-    let signer = match public_endpoint {
-        Some(endpoint) => {
-            let plain_http = endpoint.starts_with("http://");
-            build(builder.with_endpoint(endpoint), plain_http)?
-        }
-        None => store.clone(),
+    let store = build(address.endpoint.as_ref())?;
+    let signer = UrlSigner {
+        store: match &address.public_endpoint {
+            None => store.clone(),
+            endpoint => build(endpoint.as_ref())?,
+        },
+        origin: address.signed_origin().map_err(|reason| refuse(&reason.to_string()))?,
     };
     Ok(Storage {
-        signer: Some(signer),
+        signer: Some(Arc::new(signer)),
         ..Storage::new(store.clone(), Location::Bucket(store))
     })
 }
@@ -133,7 +161,7 @@ fn client(plain_http: bool) -> ClientOptions {
 }
 
 /// Retries of failed requests: four within 30 s.
-fn retry() -> RetryConfig {
+pub(crate) fn retry() -> RetryConfig {
     RetryConfig {
         backoff: BackoffConfig {
             init_backoff: Duration::from_millis(100),

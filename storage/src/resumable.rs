@@ -28,7 +28,7 @@ mod position;
 mod presigned;
 mod whole;
 
-pub use position::{Extent, Multipart, Position, Progress};
+pub use position::{Extent, Multipart, Position, Proceed, Progress};
 
 use crate::error::Error;
 use crate::key::Key;
@@ -111,7 +111,7 @@ impl Appender {
     /// [`Error::Full`], [`Error::Unavailable`]. The caller must not write any more then.
     pub async fn checkpoint(&mut self, extent: Extent) -> Result<Progress, Error> {
         match &mut self.0 {
-            Kind::Directory(appender) => appender.checkpoint().await,
+            Kind::Directory(appender) => appender.checkpoint(extent).await,
             Kind::Bucket(appender) => appender.checkpoint(extent).await,
         }
     }

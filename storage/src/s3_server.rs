@@ -1,8 +1,9 @@
 //! An S3 server in this process that stores objects in a directory, for tests only.
 
-use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::service::service_fn;
+use hyper::{HeaderMap, Request, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::access::{S3Access, S3AccessContext};
@@ -11,7 +12,7 @@ use s3s::service::S3ServiceBuilder;
 use s3s::{Body, HttpError, HttpRequest, S3Error, S3ErrorCode, S3Result, s3_error};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -60,13 +61,30 @@ impl Space {
     }
 }
 
+/// The conditions on which the server accepts a request.
+struct Access {
+    space: Space,
+    /// The directory, which has a file for each multipart upload.
+    root: PathBuf,
+}
+
+impl Access {
+    /// Returns `true` if the request names a multipart upload that has ended. S3 replies with `NoSuchUpload` then.
+    fn names_ended_upload(&self, context: &S3AccessContext<'_>) -> bool {
+        let mut pairs = context.uri().query().unwrap_or_default().split('&');
+        let id = pairs.find_map(|pair| pair.strip_prefix("uploadId="));
+        id.is_some_and(|id| !self.root.join(format!(".upload-{id}.json")).exists())
+    }
+}
+
 #[async_trait::async_trait]
-impl S3Access for Space {
+impl S3Access for Access {
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
         if context.credentials().is_none() {
             return Err(s3_error!(AccessDenied, "a signature is required"));
         }
-        match self.refusal() {
+        match self.space.refusal() {
+            _ if self.names_ended_upload(context) => Err(s3_error!(NoSuchUpload)),
             Some(Refusal { status, code }) if matches!(context.s3_op().name(), "PutObject" | "UploadPart") => {
                 let mut error = S3Error::new(S3ErrorCode::Custom(code.into()));
                 error.set_status_code(status.try_into().map_err(S3Error::internal_error)?);
@@ -75,6 +93,16 @@ impl S3Access for Space {
             _ => Ok(()),
         }
     }
+}
+
+/// The headers that a signed request for an object asks for with `response-…`, which `s3s-fs` ignores.
+fn wanted_headers(uri: &Uri) -> HeaderMap {
+    let query = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    let wanted = query.filter_map(|(name, value)| {
+        let name = HeaderName::try_from(name.strip_prefix("response-")?).ok()?;
+        Some((name, HeaderValue::try_from(value.as_ref()).ok()?))
+    });
+    wanted.collect()
 }
 
 /// Serves the directory on a free port of the loopback address until the returned task is aborted. Each subdirectory of
@@ -99,7 +127,10 @@ pub async fn start_with_space(
     let files = s3s_fs::FileSystem::new(dir).map_err(|error| io::Error::other(format!("{error:?}")))?;
     let mut service = S3ServiceBuilder::new(files);
     service.set_auth(SimpleAuth::from_single(access_key, secret_key));
-    service.set_access(space.clone());
+    service.set_access(Access {
+        space: space.clone(),
+        root: dir.to_owned(),
+    });
     let files = service.build();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
@@ -108,7 +139,14 @@ pub async fn start_with_space(
             let (files, space) = (files.clone(), space.clone());
             let service = service_fn(move |request: Request<Incoming>| {
                 let (files, space) = (files.clone(), space.clone());
-                async move { files.call(space.received(request.map(Body::from)).await?).await }
+                async move {
+                    let wanted = wanted_headers(request.uri());
+                    let mut response = files.call(space.received(request.map(Body::from)).await?).await?;
+                    if response.status().is_success() {
+                        response.headers_mut().extend(wanted);
+                    }
+                    Ok::<_, HttpError>(response)
+                }
             });
             tokio::spawn(async move {
                 let http = Builder::new(TokioExecutor::new());

@@ -20,8 +20,16 @@ pub struct Storage {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) location: Arc<Location>,
     /// Signs URLs under the address of the bucket for clients; `None` in a directory.
-    pub(crate) signer: Option<Arc<AmazonS3>>,
+    pub(crate) signer: Option<Arc<UrlSigner>>,
     pub(crate) memory: Memory,
+}
+
+/// Signs URLs for clients, which may reach the bucket under another address than this process.
+#[derive(Debug)]
+pub(crate) struct UrlSigner {
+    pub(crate) store: Arc<AmazonS3>,
+    /// The origin of the signed URLs (RFC 6454).
+    pub(crate) origin: String,
 }
 
 /// The kind of the storage.

@@ -32,6 +32,7 @@ async fn after_a_panic_in_any_background_task_the_service_works_and_health_shows
         "trash",
         "uploads",
         "videos",
+        "webhooks",
         "worker",
     ];
     if app.environment.iter().any(|(name, _)| *name == "REDIS_URL") {

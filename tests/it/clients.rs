@@ -26,6 +26,8 @@ pub(crate) async fn run<A: AsRef<OsStr>>(directory: &Path, executable: &Path, ar
     let output = Command::new(executable)
         .args(arguments)
         .current_dir(directory)
+        .env("SCHEMATHESIS_HOOKS", sources().join("schemathesis_hooks.py"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("REDOCLY_TELEMETRY", "off")
         .env("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true")
         .output()
@@ -67,6 +69,44 @@ async fn linters_find_no_error_in_the_document() {
     let rules = sources().join("spectral.yaml").display().to_string();
     let arguments = ["lint", "--fail-severity", "error", "--ruleset", &rules, "openapi.json"];
     run(directory, &bin.join("spectral"), &arguments).await;
+}
+
+/// Maximum number of generated requests of each operation in each phase.
+const EXAMPLES: &str = "10";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn generated_requests_find_no_difference_between_document_and_replies() {
+    let Some(tools) = tools() else { return };
+    let app = TestApp::idle().await;
+    let caller = app.caller().await;
+    let (config, token) = (
+        sources().join("schemathesis.toml"),
+        format!("Authorization: Bearer {}", caller.token),
+    );
+    let (config, document) = (config.display().to_string(), format!("{}/api/openapi.json", app.url));
+    let arguments = [
+        "--config-file",
+        &config,
+        "run",
+        &document,
+        "-H",
+        &token,
+        "--checks",
+        "all",
+    ];
+    // With several workers, CPython 3.11 sometimes fails to parse (gh-106905).
+    let bounds = [
+        "--seed",
+        "1",
+        "--max-examples",
+        EXAMPLES,
+        "--workers",
+        "4",
+        "--no-shrink",
+    ];
+    let phases = ["--phases", "examples,coverage,fuzzing", "--continue-on-failure"];
+    let arguments = [&arguments[..], &bounds, &phases].concat();
+    run(app.directory.path(), &tools.join("venv/bin/st"), &arguments).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

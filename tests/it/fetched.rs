@@ -204,6 +204,38 @@ async fn a_request_that_cannot_succeed_is_refused_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_nul_in_a_name_an_id_or_a_url_is_no_error_of_the_server() {
+    let mut app = service().await;
+    let caller = app.caller().await;
+    let url = "http://127.0.0.2:9/clip.mp4";
+    let named = json!({ "source_url": url, "file_name": "a\u{0}b.mp4" });
+    let named = caller.post("/api/tasks", &named).await;
+    assert_eq!(
+        (named.status, &named.body["file_name"]),
+        (202, &"a\u{fffd}b.mp4".into()),
+        "{named:?}"
+    );
+    let encoded = caller
+        .post("/api/tasks", &json!({ "source_url": "http://127.0.0.2:9/%00.mp4" }))
+        .await;
+    assert_eq!(encoded.status, 202, "{encoded:?}");
+    for source_url in [format!("\0{url}"), format!("{url}\0"), format!("{url}\0a")] {
+        let sent = caller.post("/api/tasks", &json!({ "source_url": source_url })).await;
+        assert!([202, 400].contains(&sent.status), "{sent:?}");
+    }
+    let unknown = caller.post("/api/tasks", &json!({ "upload_id": "a\0" })).await;
+    assert_eq!((unknown.status, unknown.code()), (404, "upload_not_found"));
+    assert_eq!(caller.get("/api/uploads/a%00").await.status, 404);
+    assert_eq!(caller.post("/api/uploads/a%00/parts", &json!({})).await.status, 404);
+    let tus = Tus::of(caller);
+    // `a\0b.mp4` in base64.
+    let creation = tus.request(Method::POST, "/api/uploads").header("upload-length", "9");
+    let created = creation.header("upload-metadata", "filename YQBiLm1wNA==").send().await;
+    assert_eq!(created.unwrap().status(), 201);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_is_repeated_fetches_the_file_once() {
     let app = service().await;
     let caller = app.caller().await;

@@ -28,6 +28,7 @@ mod degraded_bounds;
 mod degraded_first;
 mod degraded_grpc;
 mod delivery;
+mod destination;
 mod embed;
 mod event_streams;
 mod events;
@@ -73,6 +74,7 @@ mod presigned;
 mod process_limits;
 mod processes;
 mod recipes_page;
+mod redirected_files;
 mod redis_faults;
 #[path = "../../queue/tests/it/redis_server.rs"]
 mod redis_server;
@@ -90,12 +92,15 @@ mod storm;
 mod task_size;
 mod tidy;
 mod tus;
+mod tus_bucket;
 mod tus_clients;
+mod tus_creation;
 mod tus_errors;
 mod tus_expiry;
 mod tus_takeover;
 mod upload_memory;
 mod watch;
+mod webhooks;
 
 // `redis_server` is shared with another crate and takes it from the root.
 use tests::{port, skip};

@@ -220,6 +220,53 @@ async fn a_verification_is_continued_after_the_process_that_began_it_was_killed(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_verification_that_another_request_asks_for_replies_202_and_is_continued() {
+    let app = TestApp::idle_with_bucket().await;
+    let caller = app.caller().await;
+    let bytes = video(&app, 40_000_000);
+    let upload = Presigned::create(&caller, bytes.len()).await;
+    let body = json!({ "etags": upload.write(&bytes).await });
+    let asking = async {
+        loop {
+            let ask = "UPDATE uploads SET claimant = 'another' WHERE holder IS NOT NULL";
+            app.db.execute_unprepared(ask).await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let interrupted = tokio::select! {
+        interrupted = upload.complete(&body) => interrupted,
+        () = asking => unreachable!("it asks forever"),
+    };
+    assert_eq!(interrupted.status, 202, "{interrupted:?}");
+    assert_eq!(interrupted.body["complete"], false);
+    assert_eq!(interrupted.body["verified_bytes"], 32 << 20);
+    let completed = upload.complete(&body).await;
+    assert_eq!(
+        (completed.status, &completed.body["sha256"]),
+        (200, &json!(sha256(&bytes)))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_complete_an_upload_at_the_same_time_verify_it_once() {
+    let app = TestApp::idle_with_bucket().await;
+    let caller = app.caller().await;
+    let bytes = video(&app, 40_000_000);
+    let upload = Presigned::create(&caller, bytes.len()).await;
+    let body = json!({ "etags": upload.write(&bytes).await });
+    let replies = futures::future::join_all((0..3).map(|_| upload.complete(&body))).await;
+    for reply in &replies {
+        assert!([200, 202].contains(&reply.status), "{reply:?}");
+    }
+    let completed = upload.complete(&body).await;
+    assert_eq!(
+        (completed.status, &completed.body["sha256"]),
+        (200, &json!(sha256(&bytes)))
+    );
+    assert_eq!(upload.task().await.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn presigned_uploads_that_are_not_continued_expire_and_leave_nothing() {
     let mut app = TestApp::idle_with_bucket().await;
     let caller = app.caller().await;

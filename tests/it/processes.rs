@@ -90,8 +90,10 @@ async fn up_needs_no_settings_and_stops_on_sigterm() {
         "{line}"
     );
     use std::os::unix::fs::PermissionsExt;
-    let secret = std::fs::metadata(directory.path().join("data/jwt_secret")).unwrap();
-    assert_eq!(secret.permissions().mode() & 0o777, 0o600);
+    for key in ["data/jwt_secret", "data/sealing_key"] {
+        let key = std::fs::metadata(directory.path().join(key)).unwrap();
+        assert_eq!(key.permissions().mode() & 0o777, 0o600);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,6 +230,7 @@ fn an_invalid_setting_prevents_the_start_and_is_named() {
     refused("up", "RUSHES_LOG", "worker=loud");
     refused("up", "RUSHES_PASSWORD_POLICY", "none");
     refused("backend", "RUSHES_JWT_SECRET", "");
+    refused("worker", "RUSHES_SEALING_KEY", "short");
 }
 
 #[test]

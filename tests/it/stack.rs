@@ -271,6 +271,7 @@ fn secrets_are_long_alphanumeric_and_random() {
     let (one, other) = (secrets(), secrets());
     let bytes = [
         ("RUSHES_JWT_SECRET", 64),
+        ("RUSHES_SEALING_KEY", 64),
         ("POSTGRES_PASSWORD", 48),
         ("REDIS_PASSWORD", 48),
         ("AWS_ACCESS_KEY_ID", 20),

@@ -2,7 +2,7 @@
 
 use futures::StreamExt;
 use reqwest::{Body, Method};
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, EntityTrait};
 use serde_json::json;
 use sha1::{Digest, Sha1};
 use std::time::{Duration, Instant};
@@ -282,6 +282,30 @@ async fn a_newcomer_ends_a_stalled_request_and_keeps_its_bytes() {
     assert_eq!(rest.status, 204, "{rest:?}");
     let task = tus.task(&path).await.body["task_id"].as_i64().unwrap();
     assert!(source_of(&app, task).await == bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_is_asked_for_too_early_does_not_end_the_request_that_sends() {
+    let app = TestApp::idle().await;
+    let tus = Tus::of(app.caller().await);
+    let bytes = video(&app, 2_000_000);
+    let path = tus.create("clip.mp4", bytes.len()).await;
+    let lines = format!("Upload-Offset: 0\r\nContent-Length: {}\r\n", bytes.len());
+    let mut socket = stalled(&app, &tus, &path, &lines, &bytes[..1_000_000]).await;
+    let begun = Instant::now();
+    let upload = async || entity::upload::Entity::find().one(&app.db).await.unwrap().unwrap();
+    while upload().await.holder.is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let early = tus.task(&path).await;
+    assert_eq!((early.status, early.code()), (409, "upload_unfinished"));
+    socket.write_all(&bytes[1_000_000..]).await.unwrap();
+    let mut reply = vec![0; 4_096];
+    let count = socket.read(&mut reply).await.unwrap();
+    let reply = String::from_utf8_lossy(&reply[..count]).into_owned();
+    assert!(reply.starts_with("HTTP/1.1 204 "), "{reply}");
+    assert_eq!(tus.task(&path).await.status, 201);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 use crate::tus::video;
 use reqwest::Method;
+use sea_orm::EntityTrait;
 use serde_json::json;
 use tests::{MP4, Reply, TestApp, Tus};
 
@@ -13,13 +14,25 @@ async fn small() -> TestApp {
     .await
 }
 
+/// The state that a refused request must not change. A request that reaches the upload takes it and releases it again,
+/// so the end of its lease does not count.
+async fn unchanging(app: &TestApp) -> Vec<String> {
+    let upload = entity::upload::Entity::find().one(&app.db).await.unwrap().unwrap();
+    assert_eq!((&upload.holder, upload.replaced), (&None, false), "{upload:?}");
+    let same = entity::upload::Model { until_ms: 0, ..upload };
+    let mut lines = app.snapshot().await;
+    lines.retain(|line| !line.starts_with("uploads: "));
+    lines.push(format!("{same:?}"));
+    lines
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invalid_request_is_refused_with_a_code_and_changes_nothing() {
     let app = small().await;
     let tus = Tus::of(app.caller().await);
     let path = tus.create("clip.mp4", 900_000).await;
     assert_eq!(tus.send(&path, 0, MP4.to_vec()).await.status, 204);
-    let before = app.snapshot().await;
+    let before = unchanging(&app).await;
     let offset = MP4.len().to_string();
     let kind = ("content-type", "application/offset+octet-stream");
     let at = |offset: &'static str| ("upload-offset", offset);
@@ -146,8 +159,7 @@ async fn an_invalid_request_is_refused_with_a_code_and_changes_nothing() {
             "{method} {lines:?}: {reply:?}"
         );
         assert_eq!(reply.header("tus-resumable"), "1.0.0", "{method} {lines:?}");
-        // A request that reached the upload has taken it and released it again.
-        assert_eq!(app.snapshot().await.len(), before.len(), "{method} {lines:?}");
+        assert_eq!(unchanging(&app).await, before, "{method} {lines:?}");
         assert_eq!(tus.offset(&path).await, MP4.len());
     }
     for version in [None, Some("0.2.2"), Some("1.0.1")] {
@@ -183,9 +195,19 @@ async fn more_bytes_than_announced_are_refused_and_do_not_count() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_no_media_is_refused_early_or_at_its_end_and_leaves_nothing() {
-    let app = small().await;
+    for app in [small().await, TestApp::idle_with_bucket().await] {
+        is_refused_early_or_at_its_end(&app).await;
+    }
+}
+
+async fn is_refused_early_or_at_its_end(app: &TestApp) {
     let tus = Tus::of(app.caller().await);
-    for (length, chunks) in [(900_000, &[600_000][..]), (5_000, &[2_000, 3_000]), (10, &[10])] {
+    for (length, chunks) in [
+        (900_000, &[600_000][..]),
+        (5_000, &[2_000, 3_000]),
+        (10, &[10]),
+        (900_000, &[1, 5_000]),
+    ] {
         let path = tus.create("clip.mp4", length).await;
         let (mut offset, mut last) = (0, 0);
         for chunk in chunks {
@@ -193,6 +215,7 @@ async fn a_file_that_is_no_media_is_refused_early_or_at_its_end_and_leaves_nothi
             (offset, last) = (offset + chunk, reply.status);
         }
         assert_eq!(last, 415, "{length}");
+        assert!(offset < 900_000, "{length}: before the end");
         assert_eq!(tus.head(&path).await.status, 404, "{length}");
     }
     assert_eq!(app.stored_files(), Vec::<std::path::PathBuf>::new());

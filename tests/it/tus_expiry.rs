@@ -99,3 +99,29 @@ async fn a_full_disk_is_refused_and_the_offset_stays_true() {
     assert_eq!(stored.len(), 1);
     assert!(std::fs::read(&stored[0]).unwrap() == bytes);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_fills_the_disk_leaves_the_database_space_for_its_removal() {
+    let Some(disk) = SmallDisk::mount(64) else { return };
+    let home = tempfile::tempdir().unwrap();
+    let environment = [("RUSHES_DATA_DIR", disk.path().join("data").display().to_string())];
+    let mut server = Server::start("up", &home.path().join("log"), &environment);
+    server.ready().await;
+    let tus = Tus::of(Caller::sign_up(&server.url).await);
+    let app = TestApp::idle().await;
+    let bytes = video(&app, 100_000_000);
+    let path = tus.create("clip.mp4", bytes.len()).await;
+    let mut piece = 16_000_000;
+    while piece > 1_000 {
+        let offset = tus.offset(&path).await;
+        let sent = tus.send(&path, offset, bytes[offset..offset + piece].to_vec()).await;
+        assert!([204, 507].contains(&sent.status), "{sent:?}");
+        if sent.status == 507 {
+            piece /= 2;
+        }
+    }
+    assert!(tus.offset(&path).await > 30_000_000, "most of the disk can be used");
+    assert_eq!(tus.remove(&path).await, 204);
+    let next = tus.create("clip.mp4", 20_000_000).await;
+    assert_eq!(tus.send(&next, 0, bytes[..20_000_000].to_vec()).await.status, 204);
+}

@@ -53,7 +53,7 @@ impl<'a> Backend<'a> {
 }
 
 /// A body of these bytes that never ends.
-fn endless(bytes: &[u8]) -> Body {
+pub(crate) fn endless(bytes: &[u8]) -> Body {
     let chunks: Vec<_> = bytes
         .chunks(64 << 10)
         .map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec()))

@@ -113,6 +113,7 @@ impl TestApp {
             current: secret,
             previous: None,
         });
+        config.app.sealer = Some(app::sealing::Sealer::new(SECRET.as_bytes(), None));
         config.catalog_dir = directory.path().join("catalog");
         (options.config)(&mut config);
         let same = config.clone();
@@ -196,7 +197,11 @@ fn environment(
     redis_url: Option<String>,
     credentials: Option<S3Credentials>,
 ) -> Vec<(&'static str, String)> {
-    let mut environment = vec![("DATABASE_URL", database_url), ("STORAGE_URL", storage_url)];
+    let mut environment = vec![
+        ("DATABASE_URL", database_url),
+        ("STORAGE_URL", storage_url),
+        ("RUSHES_SEALING_KEY", SECRET.to_owned()),
+    ];
     environment.extend(redis_url.map(|url| ("REDIS_URL", url)));
     if let Some(keys) = credentials {
         environment.extend([
@@ -227,6 +232,7 @@ fn worker_settings(config: &Config) -> worker::Settings {
         upload_ttl: app.upload_ttl,
         outbound: app.outbound.clone(),
         watch: None,
+        sealer: app.sealer.clone(),
         sandbox: SandboxMode::Require,
         verify_depth: VerifyDepth::Fast,
         child_memory_bytes: 8 << 30,

@@ -10,6 +10,7 @@ mod sweeper;
 mod trash;
 mod uploads;
 mod videos;
+mod webhooks;
 
 use crate::env::Env;
 use background::Background;
@@ -19,6 +20,13 @@ use tokio_util::sync::CancellationToken;
 pub(crate) async fn fetch(env: Env, shutdown: CancellationToken, background: Background) {
     background
         .supervise(fetches::NAME, || fetches::run(&env, &shutdown))
+        .await;
+}
+
+/// Runs the background task that sends webhooks. It ends some time after `shutdown`, when it has recorded its attempts.
+pub(crate) async fn send_webhooks(env: Env, shutdown: CancellationToken, background: Background) {
+    background
+        .supervise(webhooks::NAME, || webhooks::run(&env, &shutdown))
         .await;
 }
 

@@ -3,6 +3,7 @@
 use crate::child::{ChildSettings, ChildStarter};
 use crate::scratch::Scratch;
 use app::Core;
+use app::sealing::Sealer;
 use app::watch::Watch;
 use domain::Limits;
 use domain::protocol::{SandboxMode, VerifyDepth};
@@ -34,10 +35,12 @@ pub struct Settings {
     pub child: ChildSettings,
     /// Time after which an upload that is not continued is removed.
     pub upload_ttl: Duration,
-    /// Addresses that fetches of files may reach.
+    /// Addresses that fetches of files and webhooks may reach.
     pub outbound: Policy,
     /// A folder whose files become tasks.
     pub watch: Option<Watch>,
+    /// Decrypts secrets of users; `None` where the operator has given no key.
+    pub sealer: Option<Sealer>,
     /// Time for tasks in progress after a shutdown began; then they are released.
     pub shutdown_grace: Duration,
 }
@@ -81,6 +84,7 @@ impl Env {
             limits: settings.limits,
             upload_ttl: settings.upload_ttl,
             outbound: settings.outbound.clone(),
+            sealer: settings.sealer.clone(),
             ..app::Settings::default()
         };
         Ok(Self {

@@ -1,8 +1,8 @@
 //! Workers: claim due tasks and process them, and return tasks of workers that are gone.
 //!
 //! - `jobs`: the work that a wake-up of the queue starts; today one job, which processes tasks.
-//! - `background`: work that repeats at an interval or at shutdown, such as the search for expired leases, and the
-//!   download of files from URLs that users gave.
+//! - `background`: work that repeats at an interval or at shutdown, such as the search for expired leases, the download
+//!   of files from URLs that users gave, and webhooks.
 //! - [`child`]: start and control of media children.
 //!
 //! The worker never opens media itself. Media are opened in [`child`] processes, each in a sandbox.
@@ -37,9 +37,11 @@ pub async fn run(env: Env, shutdown: CancellationToken, background: Background) 
         let watcher = async move { watch::run(&env.uploads, &folder, &shutdown, &background).await };
         AbortOnDropHandle::new(tokio::spawn(watcher))
     });
+    let webhooks = background::send_webhooks(env.clone(), shutdown.clone(), background.clone());
+    let webhooks = AbortOnDropHandle::new(tokio::spawn(webhooks));
     let background_tasks = AbortOnDropHandle::new(tokio::spawn(background_tasks));
     jobs::process_task::run(env, shutdown, &background).await;
-    // It does not fail: a panic restarts it.
-    let _ = fetches.await;
+    // They do not fail: a panic restarts them.
+    let _ = tokio::join!(fetches, webhooks);
     drop(background_tasks);
 }

@@ -20,7 +20,7 @@
 //!    over once, so an attempt that is repeated after a kill makes no second task.
 //!
 //! An attempt that fails is repeated after a growing pause if the error may pass ([`outbound::Error::is_transient`]).
-//! The number of attempts counts those in a row that brought no byte. All end with the deadline of the fetch. An
+//! The number of attempts counts those in a row that got no further. All end with the deadline of the fetch. An
 //! account has a bounded number of attempts in progress, and one that is too slow ends early, so that hosts that send a
 //! byte a minute do not take the places of others. An error that ends the fetch is stored with a code
 //! `source_url_…`.
@@ -29,13 +29,16 @@
 //! is also an event, in the transaction that ends the fetch.
 //!
 //! *Invariants.* The validator is stored before the first byte that came with it. FFmpeg never gets a URL. URL and
-//! headers are in no log and in no debug output, and both are removed when the fetch has ended.
+//! headers are in no log and in no debug output, are encrypted in the database, and are removed when the fetch has
+//! ended.
 //!
 //! *Rejected.* A task without a source that waits for its file: each query about tasks would have to know it. A
 //! download in the request: it would end with the connection of the client. A queue of its own: a due fetch is found by
 //! a query, as due tasks are.
 
 mod attempt;
+mod pace;
+mod request;
 
 pub use attempt::{DueFetch, take_due};
 
@@ -44,11 +47,13 @@ use super::resumable;
 use crate::app::Core;
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::recipe_choice::{RecipeChoice, check_names};
+use crate::webhooks::{WebhookUrl, ensure_for_tasks};
 use crate::{Error, Refusal};
 use anyhow::Context as _;
 use domain::{Code, UserId};
 use entity::{fetch, upload};
 use outbound::{Headers, Target};
+use request::Request;
 use serde::Serialize;
 
 /// A file that a worker shall fetch.
@@ -62,6 +67,8 @@ pub struct NewFetch {
     pub file_name: Option<String>,
     /// The recipe to use.
     pub choice: RecipeChoice,
+    /// The URL that gets the events of the task, and the failure of the fetch.
+    pub webhook_url: Option<WebhookUrl>,
     /// The hash of the request, for its idempotency key.
     pub fingerprint: Fingerprint,
 }
@@ -83,11 +90,19 @@ pub async fn create<R: Serialize + Send + Sync + 'static>(
     Headers::parse(pairs).map_err(|error| refusal(&error))?;
     let resolved = new.choice.resolve(&app.settings.default_preset)?;
     app.with_timeout(check_names(&app.db, user, &resolved.recipe)).await?;
-    let fetch = fetch::New {
+    if new.webhook_url.is_some() {
+        // Not in the transaction below: a secret that no message needs does no harm.
+        app.with_timeout(ensure_for_tasks(app, &app.db, user)).await?;
+    }
+    let request = Request {
         url: new.url,
-        headers: serde_json::to_string(&new.headers).context("failed to serialize headers")?,
+        headers: new.headers,
+    };
+    let fetch = fetch::New {
+        request: request.seal(app, user)?,
         preset: resolved.preset,
         recipe: serde_json::to_value(resolved.recipe).context("failed to serialize a recipe")?,
+        webhook_url: new.webhook_url.map(WebhookUrl::into_string),
         timeout: FETCH_TIMEOUT,
     };
     let upload = resumable::New {

@@ -31,6 +31,7 @@ pub(super) async fn create_task(app: &Core, row: &upload::Model) -> Result<(), E
     let upload = Upload {
         file: File::Upload(row.id.clone()),
         choice: RecipeChoice::stored(link.preset, link.recipe)?,
+        webhook_url: None,
         fingerprint: Fingerprint::default(),
     };
     let created = finish(app, UserId(row.user_id), upload, KeyGuard::default(), |_, _| ());

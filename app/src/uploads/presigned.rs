@@ -89,6 +89,9 @@ pub async fn sign(app: &Core, user: UserId, id: &str, first: u32, count: u32) ->
         let detail = format!("first: {first}; accepted: 1 to {parts}");
         return Err(Refusal::new(Code::RequestInvalid).detail(detail).into());
     }
+    let extended = upload::extend(&app.db, id, app.settings.upload_ttl);
+    let extended = app.with_timeout(extended).await?;
+    extended.then_some(()).ok_or(Code::UploadNotFound)?;
     let key = Key::parse(&row.key).map_err(anyhow::Error::from)?;
     let (multipart_id, part_bytes) = (row.multipart_id.unwrap_or_default(), row.part_bytes.unsigned_abs());
     let mut signed = Vec::new();
@@ -100,8 +103,6 @@ pub async fn sign(app: &Core, user: UserId, id: &str, first: u32, count: u32) ->
             url: url.await.map_err(gone)?,
         });
     }
-    let extended = upload::extend(&app.db, id, app.settings.upload_ttl);
-    app.with_timeout(extended).await?;
     Ok(signed)
 }
 

@@ -1,7 +1,8 @@
 //! Receiving the bytes of one request for a resumable upload.
 
 use super::checksum::{Checksum, Running};
-use super::session::{Session, interrupted, reason};
+use super::lease::ended;
+use super::session::{Session, gone, interrupted, reason};
 use crate::container::{PEEK_BYTES, check_media};
 use crate::{Error, Refusal, too_large};
 use bytes::{Bytes, BytesMut};
@@ -13,12 +14,13 @@ use std::time::Duration;
 use storage::{Appender, Extent};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-/// Interval in which a holder looks if another request asks for the upload.
+/// Interval in which a request looks if progress is to be recorded.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Bytes after which progress is recorded: a process that is killed loses no more.
+/// Bytes after which a checkpoint begins. It records the bytes of the one before, so a process that is killed loses the
+/// bytes of two.
 const CHECKPOINT_BYTES: u64 = 64 << 20;
-/// Time after which progress is recorded; much shorter than the lease, which a checkpoint renews.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
+/// Time after which a checkpoint begins; much shorter than the lease, which a checkpoint renews.
+const CHECKPOINT_EVERY: Duration = Duration::from_millis(2_500);
 
 /// The bytes of one request.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +33,8 @@ pub struct Patch {
     pub checksum: Option<Checksum>,
     /// The number of bytes, if the request tells it.
     pub declared_bytes: Option<u64>,
+    /// The client does not learn the address of the upload if the request fails, so the upload is removed then.
+    pub is_only_request: bool,
 }
 
 /// The reason for which no more bytes are received.
@@ -56,6 +60,8 @@ struct Receiver<'a> {
     checksum: Option<Running>,
     /// The first bytes of the file, until there are enough to detect its format.
     head: Option<BytesMut>,
+    /// The position of the last checkpoint, and its time.
+    checkpoint_at: u64,
     recorded_at: Instant,
 }
 
@@ -72,9 +78,11 @@ pub(super) async fn append(
     let limit_bytes = check(session, &patch).await?;
     if !session.row.is_received() {
         let appender = session.appender().await?;
+        let head = session.first_bytes().await?;
         let receiver = Receiver {
             bytes: session.row.received(),
-            head: (session.row.received_bytes == 0).then(BytesMut::new),
+            checkpoint_at: session.row.received(),
+            head,
             session,
             appender,
             limit_bytes,
@@ -170,14 +178,17 @@ impl Receiver<'_> {
     }
 
     async fn receive(&mut self, stream: impl Stream<Item = Result<Bytes, Error>>) -> End {
-        let wanted = self.session.active.wanted.clone();
+        let mut state = self.session.keeper.watch();
         let mut look = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stream = pin!(stream);
         loop {
             let next = tokio::select! {
                 biased;
-                () = wanted.notified() => return End::Cut(interrupted()),
+                ended = ended(&mut state) => return match ended {
+                    Ownership::Lost => End::Refused(interrupted()),
+                    Ownership::Held | Ownership::Wanted => End::Cut(interrupted()),
+                },
                 _ = look.tick() => match self.look().await {
                     Ok(()) => continue,
                     Err(end) => return end,
@@ -195,15 +206,8 @@ impl Receiver<'_> {
         }
     }
 
-    /// Looks if another request asks for the upload, and records progress when it is time.
+    /// Records progress when it is time.
     async fn look(&mut self) -> Result<(), End> {
-        match self.session.state().await {
-            Ok(Ownership::Held) => {}
-            Ok(Ownership::Wanted) => return Err(End::Cut(interrupted())),
-            Ok(Ownership::Lost) => return Err(End::Refused(interrupted())),
-            // The database is away for a moment. The next checkpoint needs it.
-            Err(error) => tracing::debug!(?error, "failed to look if an upload is wanted"),
-        }
         if self.appender.is_overdue() {
             return Err(End::Cut(Code::RequestTimeout.into()));
         }
@@ -224,11 +228,11 @@ impl Receiver<'_> {
             checksum.update(chunk);
         }
         if let Err(error) = self.appender.write(chunk).await {
-            return Err(End::Refused(reason(self.session, error.into()).await));
+            return Err(End::Refused(reason(self.session, gone(error)).await));
         }
         self.bytes += length;
         metrics::counter!("rushes_upload_bytes_total").increment(length);
-        if self.bytes - self.session.row.received() >= CHECKPOINT_BYTES {
+        if self.bytes - self.checkpoint_at >= CHECKPOINT_BYTES {
             self.record().await?;
         }
         Ok(())
@@ -248,11 +252,11 @@ impl Receiver<'_> {
 
     /// Records progress. The bytes of a request with a checksum are recorded together at its end.
     async fn record(&mut self) -> Result<(), End> {
-        self.recorded_at = Instant::now();
+        (self.checkpoint_at, self.recorded_at) = (self.bytes, Instant::now());
         let recorded = if self.checksum.is_some() {
             self.session.renew().await
         } else {
-            let extent = Extent::WholeParts;
+            let extent = Extent::Ready;
             self.session.checkpoint(&mut self.appender, extent).await
         };
         match recorded {

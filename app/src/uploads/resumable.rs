@@ -10,6 +10,7 @@ use super::session::Session;
 use super::uploader::Uploader;
 use super::{guests, receive};
 use crate::app::Core;
+use crate::file_name;
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::trash::{remove_listed, unlist};
 use crate::uninterrupted::uninterrupted;
@@ -104,7 +105,7 @@ async fn begin<R: Serialize>(
     let row = upload::New {
         id: id.to_string(),
         key: key.to_string(),
-        file_name: new.file_name,
+        file_name: file_name::display(&new.file_name),
         metadata: new.metadata,
         length_bytes: new.length_bytes,
         presigned: new.presigned,
@@ -157,24 +158,35 @@ const fn is_sent_here(upload: &upload::Model) -> bool {
     !upload.presigned && !upload.fetched
 }
 
-/// An upload as it stands. A request that still writes to it ends first, so that the client can go on from there.
+/// An upload with the offset from which the client can go on. A request that still writes to it ends first. If that one
+/// goes on, because it makes progress with something that takes longer, the offset is the one that is recorded.
 ///
 /// # Errors
 /// `upload_not_found`; errors of the database.
-pub async fn show(app: &Core, uploader: &Uploader, id: &str) -> Result<upload::Model, Error> {
-    let row = Some(uploader.find(app, id).await?).filter(is_sent_here);
-    let row = row.ok_or(Code::UploadNotFound)?;
+pub async fn current_offset(app: &Core, uploader: &Uploader, id: &str) -> Result<upload::Model, Error> {
+    let row = find(app, uploader, id).await?;
     if row.holder.is_none() {
         return Ok(row);
     }
     let (app, uploader, id) = (app.clone(), uploader.clone(), id.to_owned());
-    let taken = async move {
-        Ok(Session::take_over(&app, &uploader, &id, is_sent_here)
-            .await?
-            .release()
-            .await)
-    };
-    uninterrupted(taken).await
+    uninterrupted(async move {
+        match Session::take_over(&app, &uploader, &id, is_sent_here).await {
+            Ok(session) => Ok(session.release().await),
+            Err(error) if is_interrupted(&error) => find(&app, &uploader, &id).await,
+            Err(error) => Err(error),
+        }
+    })
+    .await
+}
+
+async fn find(app: &Core, uploader: &Uploader, id: &str) -> Result<upload::Model, Error> {
+    let found = Some(uploader.find(app, id).await?);
+    Ok(found.filter(is_sent_here).ok_or(Code::UploadNotFound)?)
+}
+
+/// Returns `true` if another request has the upload, or asks for it.
+fn is_interrupted(error: &Error) -> bool {
+    matches!(error, Error::Client(refusal) if refusal.code == Code::UploadInterrupted)
 }
 
 /// Appends bytes to an upload and returns it as it stands then. With the last byte of a guest, its task is created. A
@@ -197,11 +209,26 @@ where
     let (app, uploader, id) = (app.clone(), uploader.clone(), id.to_owned());
     uninterrupted(async move {
         let mut session = Session::take_over(&app, &uploader, &id, is_sent_here).await?;
+        let is_only_request = patch.is_only_request;
         let appended = receive::append(&mut session, patch, stream).await;
+        if appended
+            .as_ref()
+            .is_err_and(|error| is_only_request && !is_interrupted(error))
+            && let Err(error) = session.discard().await
+        {
+            tracing::debug!(?error, "failed to remove an upload; it expires");
+        }
         let row = session.release().await;
         appended?;
-        guests::create_task(&app, &row).await?;
-        Ok(row)
+        let created = guests::create_task(&app, &row).await;
+        if created
+            .as_ref()
+            .is_err_and(|error| is_only_request && !is_interrupted(error))
+            && let Err(error) = remove(&app, &uploader, &id).await
+        {
+            tracing::debug!(?error, "failed to remove a guest's upload; it expires");
+        }
+        created.map(|()| row)
     })
     .await
 }

@@ -1,30 +1,21 @@
 //! A request that holds a resumable upload (`entity::upload`).
 
-use super::active::ActiveUpload;
+pub(super) use super::lease::interrupted;
+
+use super::lease::{Keeper, take};
 use super::lifetime::lifetime;
 use super::uploader::Uploader;
+use crate::Error;
 use crate::app::Core;
 use crate::container::{PEEK_BYTES, check_media};
-use crate::trash::remove_listed;
-use crate::{Error, Refusal};
+use crate::trash::{remove, remove_listed};
 use bytes::BytesMut;
 use domain::Code;
-use entity::trash;
-use entity::upload::{self, Checkpoint, EmptyFile, Ownership, UploadLease};
+use entity::upload::{self, Checkpoint, Ownership, UploadLease};
+use entity::{DatabaseTransaction, DbErr, trash};
 use futures::TryStreamExt;
-use std::time::Duration;
 use storage::{Appender, Extent, Key, Multipart, Position, Progress};
-use tokio::time::{Instant, sleep};
 use uuid::Uuid;
-
-/// Time that a holder has to store its bytes and to release the upload. After that it is dead, frozen or cut off from
-/// the database, and the upload is taken by force.
-const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
-/// First pause between two tries to take the upload; it grows up to [`TAKE_PAUSE_MAX`].
-const TAKE_PAUSE: Duration = Duration::from_millis(10);
-const TAKE_PAUSE_MAX: Duration = Duration::from_millis(250);
-/// Delay after which the file is removed that a request which was replaced may still write to.
-const REPLACED_AFTER: Duration = Duration::from_hours(1);
 
 /// An upload, held by this request until [`Session::release`].
 pub(super) struct Session {
@@ -32,7 +23,7 @@ pub(super) struct Session {
     /// The row as this request has left it.
     pub(super) row: upload::Model,
     pub(super) lease: UploadLease,
-    pub(super) active: ActiveUpload,
+    pub(super) keeper: Keeper,
 }
 
 impl Session {
@@ -51,7 +42,7 @@ impl Session {
         let lease = UploadLease::new(id.to_owned(), Uuid::new_v4().to_string());
         let row = take(app, id, &lease).await?;
         Ok(Self {
-            active: app.active.enter(id),
+            keeper: Keeper::start(app, &lease, app.active.enter(id)),
             app: app.clone(),
             row,
             lease,
@@ -64,9 +55,9 @@ impl Session {
     /// Errors of the database.
     pub(super) async fn take_free(app: &Core, id: &str) -> Result<Option<Self>, Error> {
         let lease = UploadLease::new(id.to_owned(), Uuid::new_v4().to_string());
-        let taken = app.with_timeout(lease.take(&app.db, false)).await?;
+        let taken = app.with_timeout(lease.take(&app.db, None)).await?;
         Ok(taken.map(|row| Self {
-            active: app.active.enter(id),
+            keeper: Keeper::start(app, &lease, app.active.enter(id)),
             app: app.clone(),
             row,
             lease,
@@ -78,40 +69,6 @@ impl Session {
         let of_upload = self.row.max_bytes.and_then(|bytes| u64::try_from(bytes).ok());
         let of_installation = self.app.settings.limits.max_upload_bytes;
         of_upload.unwrap_or(u64::MAX).min(of_installation)
-    }
-
-    /// Drops all received bytes and begins with a new file.
-    ///
-    /// # Errors
-    /// `upload_interrupted` when another request has the upload; errors of the storage and the database.
-    pub(super) async fn begin_again(&mut self) -> Result<(), Error> {
-        let (app, key) = (self.app.clone(), Key::source(Uuid::new_v4()));
-        let (keys, old) = ([key.to_string()], self.row.files());
-        app.with_timeout(trash::add_keys(&app.db, &keys, REPLACED_AFTER))
-            .await?;
-        let multipart = app.storage.begin(&key, app.settings.limits.max_upload_bytes).await?;
-        let file = EmptyFile {
-            key: key.to_string(),
-            part_bytes: multipart.as_ref().map_or(0, |multipart| multipart.part_bytes),
-            multipart_id: multipart.map(|multipart| multipart.id),
-        };
-        let written = entity::write(&app.db, async |db| {
-            let is_held = self.lease.begin_again(db, &file).await?;
-            is_held.then_some(()).ok_or_else(interrupted)?;
-            trash::remove_key(db, key.as_str()).await?;
-            Ok::<_, Error>(trash::add_keys(db, &old, REPLACED_AFTER).await?)
-        });
-        app.with_timeout(written).await?;
-        if let Ok(old) = Key::parse(&self.row.key) {
-            // If this fails, the bucket removes the parts by its own rule.
-            let _ = app.storage.abort_multipart(&old, self.row.open_multipart()).await;
-        }
-        let row = &mut self.row;
-        (row.key, row.multipart_id) = (file.key, file.multipart_id);
-        row.part_bytes = i64::try_from(file.part_bytes).unwrap_or(i64::MAX);
-        (row.length_bytes, row.received_bytes) = (None, 0);
-        (row.hash_state, row.tail_key) = (None, None);
-        Ok(())
     }
 
     /// Stores the validator of the reply from which the next bytes of a fetch are.
@@ -164,41 +121,10 @@ impl Session {
             Ok(appender) => Ok(appender),
             Err(storage::Error::InUse { .. }) => {
                 self.copy_file(&position).await?;
-                Ok(self.app.storage.resume(&self.position()?).await?)
+                self.app.storage.resume(&self.position()?).await.map_err(gone)
             }
             Err(error) => Err(gone(error)),
         }
-    }
-
-    async fn copy_file(&mut self, position: &Position) -> Result<(), Error> {
-        tracing::warn!(key = %position.key, "copying an upload, because a replaced request may still write to it");
-        let (app, new) = (self.app.clone(), Key::source(Uuid::new_v4()));
-        let (old, new_keys) = (self.row.files(), [new.to_string()]);
-        app.with_timeout(trash::add_keys(&app.db, &new_keys, REPLACED_AFTER))
-            .await?;
-        let parts = app.with_timeout(upload::parts(&app.db, &self.row.id)).await?;
-        let copied = app.storage.copy_unfinished(position, parts, &new).await.map_err(gone)?;
-        let (multipart, progress) = copied.unzip();
-        let multipart_id = multipart.map(|multipart| multipart.id);
-        let (progress, lifetime) = (progress.map(checkpoint), app.settings.upload_ttl);
-        let moved = entity::write(&app.db, async |db| {
-            if !self.lease.move_to(db, new.as_str(), multipart_id.as_deref()).await? {
-                return Err(interrupted());
-            }
-            if let Some(progress) = &progress {
-                self.lease.checkpoint(db, progress, lifetime).await?;
-            }
-            trash::remove_key(db, new.as_str()).await?;
-            Ok::<_, Error>(trash::add_keys(db, &old, REPLACED_AFTER).await?)
-        });
-        app.with_timeout(moved).await?;
-        self.row.key = new.to_string();
-        self.row.multipart_id = multipart_id;
-        self.row.replaced = false;
-        if let Some(progress) = progress {
-            self.row.tail_key = progress.tail_key;
-        }
-        Ok(())
     }
 
     /// Tells if this request may go on.
@@ -221,9 +147,10 @@ impl Session {
     /// Makes bytes durable and records them.
     ///
     /// # Errors
-    /// `upload_interrupted` when another request has the upload; errors of the storage and the database.
+    /// `upload_not_found` when the file is gone; `upload_interrupted` when another request has the upload; errors of
+    /// the storage and the database.
     pub(super) async fn checkpoint(&mut self, appender: &mut Appender, extent: Extent) -> Result<(), Error> {
-        let progress = appender.checkpoint(extent).await?;
+        let progress = appender.checkpoint(extent).await.map_err(gone)?;
         // The whole parts of a bucket may end before the tail with which this request began.
         if progress.bytes > self.row.received() || extent == Extent::End {
             self.record(progress).await
@@ -246,7 +173,13 @@ impl Session {
         self.app.with_timeout(written).await?;
         self.row.received_bytes = i64::try_from(checkpoint.received_bytes).unwrap_or(i64::MAX);
         self.row.hash_state = Some(checkpoint.hash_state);
-        self.row.tail_key = checkpoint.tail_key;
+        let before = std::mem::replace(&mut self.row.tail_key, checkpoint.tail_key);
+        if let Some(before) = before.filter(|before| self.row.tail_key.as_ref() != Some(before))
+            && let Ok(before) = Key::parse(&before)
+        {
+            // If this fails, it is removed with the other tails.
+            let _ = self.app.storage.delete(&before).await;
+        }
         Ok(())
     }
 
@@ -283,16 +216,36 @@ impl Session {
     /// # Errors
     /// `not_media`, `upload_interrupted`; errors of the storage and the database.
     pub(super) async fn check_format(&self, key: &Key) -> Result<(), Error> {
-        let mut bytes = self.app.storage.get_range(key, 0..PEEK_BYTES as u64).await?;
-        let mut head = BytesMut::new();
-        while let Some(chunk) = bytes.try_next().await? {
-            head.extend_from_slice(&chunk);
-        }
+        let head = self.read(key, PEEK_BYTES as u64).await.map_err(gone)?;
         if let Err(refusal) = check_media(&head) {
             self.refuse().await?;
             return Err(refusal.into());
         }
         Ok(())
+    }
+
+    async fn read(&self, key: &Key, bytes: u64) -> Result<BytesMut, storage::Error> {
+        let mut chunks = self.app.storage.get_range(key, 0..bytes).await?;
+        let mut read = BytesMut::new();
+        while let Some(chunk) = chunks.try_next().await? {
+            read.extend_from_slice(&chunk);
+        }
+        Ok(read)
+    }
+
+    /// The bytes of a file that has too few to detect its format; `None` if it has enough. In a bucket they are in the
+    /// tail, because a part is larger.
+    ///
+    /// # Errors
+    /// `upload_not_found` when the file is gone; errors of the storage.
+    pub(super) async fn first_bytes(&self) -> Result<Option<BytesMut>, Error> {
+        let (position, is_known) = (self.position()?, self.row.received() >= PEEK_BYTES as u64);
+        if is_known || position.bytes == 0 {
+            return Ok((!is_known).then(BytesMut::new));
+        }
+        let tail = position.multipart.and_then(|multipart| multipart.tail);
+        let read = self.read(&tail.unwrap_or(position.key), position.bytes).await;
+        read.map(Some).map_err(gone)
     }
 
     /// Removes an upload that is no media. A fetch stays, because it tells its user the reason.
@@ -309,21 +262,40 @@ impl Session {
     /// `upload_interrupted` when another request has the upload; errors of the storage and the database.
     pub(super) async fn discard(&self) -> Result<(), Error> {
         let (app, row) = (&self.app, &self.row);
+        // The bucket does not know the lease.
+        self.renew().await?;
         if let Ok(key) = Key::parse(&row.key) {
             app.storage.abort_multipart(&key, row.open_multipart()).await?;
         }
-        let files = row.files();
         let deleted = entity::write(&app.db, async |db| {
             if !self.lease.delete(db).await? {
                 return Err(interrupted());
             }
-            Ok::<_, Error>(trash::add_keys(db, &files, Duration::ZERO).await?)
+            Ok::<_, Error>(self.list_files(db).await?)
         });
         app.with_timeout(deleted).await?;
-        for key in &files {
-            remove_listed(app, key).await;
-        }
+        self.remove_files().await;
         Ok(())
+    }
+
+    /// Puts the files on the trash list.
+    ///
+    /// # Errors
+    /// Any database error.
+    pub(super) async fn list_files(&self, db: &DatabaseTransaction) -> Result<(), DbErr> {
+        trash::add_keys(db, &self.row.files(), self.row.removal_delay()).await
+    }
+
+    /// Removes the files, which are on the trash list.
+    pub(super) async fn remove_files(&self) {
+        for key in &self.row.files() {
+            if self.row.replaced {
+                // It stays on the list, because a request that was replaced may write it again.
+                remove(&self.app, key).await;
+            } else {
+                remove_listed(&self.app, key).await;
+            }
+        }
     }
 
     /// Releases the upload for the next request. If the database does not answer, its lease ends.
@@ -335,7 +307,8 @@ impl Session {
     }
 }
 
-/// The error of an upload whose file is gone, as after a backup was restored.
+/// The error of an upload whose file is gone, as after a backup was restored, or after the bucket has aborted a
+/// multipart upload by its own rule.
 pub(super) fn gone(error: storage::Error) -> Error {
     match error {
         storage::Error::NotFound { key } => {
@@ -347,7 +320,7 @@ pub(super) fn gone(error: storage::Error) -> Error {
 }
 
 /// Progress as the row records it.
-fn checkpoint(progress: Progress) -> Checkpoint {
+pub(super) fn checkpoint(progress: Progress) -> Checkpoint {
     Checkpoint {
         received_bytes: progress.bytes,
         hash_state: progress.hash_state,
@@ -361,29 +334,5 @@ pub(super) async fn reason(session: &Session, error: Error) -> Error {
     match session.state().await {
         Ok(Ownership::Lost) => interrupted(),
         _ => error,
-    }
-}
-
-/// The error of a request whose upload another one has taken over.
-pub(super) fn interrupted() -> Error {
-    Refusal::new(Code::UploadInterrupted).into()
-}
-
-/// Takes an upload: at once if it is free, else when its holder has released it, and by force if it does not.
-async fn take(app: &Core, id: &str, lease: &UploadLease) -> Result<upload::Model, Error> {
-    let (begun, mut pause) = (Instant::now(), TAKE_PAUSE);
-    loop {
-        let by_force = begun.elapsed() > RELEASE_TIMEOUT;
-        if let Some(row) = app.with_timeout(lease.take(&app.db, by_force)).await? {
-            return Ok(row);
-        }
-        if by_force {
-            return Err(Code::UploadNotFound.into());
-        }
-        // Asked again each time, because another newcomer may have taken the upload.
-        app.with_timeout(lease.ask(&app.db)).await?;
-        app.active.wake(id);
-        sleep(pause).await;
-        pause = (pause * 2).min(TAKE_PAUSE_MAX);
     }
 }

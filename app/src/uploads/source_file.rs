@@ -5,7 +5,7 @@ use crate::app::Core;
 use crate::{Error, NewFile, Refusal};
 use domain::{Code, UserId};
 use entity::watched_file::WatchedFile;
-use entity::{DatabaseTransaction, fetch, source};
+use entity::{DatabaseTransaction, fetch, source, upload};
 
 /// The file of a new task.
 pub enum File {
@@ -62,11 +62,13 @@ impl File {
             }
             Self::Upload(id) => id,
         };
+        // Before it is taken, so that a request that still sends goes on.
+        let found = app.with_timeout(upload::of_user(&app.db, user, &id)).await?;
+        check_ready(&found.ok_or(Code::UploadNotFound)?)?;
         let mut session = Session::take_over(app, &user.into(), &id, |_| true).await?;
-        let ready = match (session.row.task_id, session.row.is_received()) {
-            (Some(task), _) => Err(Refusal::new(Code::UploadUsed).detail(format!("task {task}")).into()),
-            (None, false) => Err(unfinished(&session)),
-            (None, true) => complete(&mut session).await,
+        let ready = match check_ready(&session.row) {
+            Ok(()) => complete(&mut session).await,
+            Err(refusal) => Err(refusal.into()),
         };
         match ready {
             Ok(()) => Ok(OpenFile::Upload(Box::new(session))),
@@ -88,13 +90,20 @@ async fn complete(session: &mut Session) -> Result<(), Error> {
         .ok_or_else(|| Code::UploadNotFound.into())
 }
 
-fn unfinished(session: &Session) -> Error {
-    let received = session.row.received();
-    let detail = match session.row.length() {
+/// Checks that all bytes of an upload are there, and that it has no task.
+fn check_ready(upload: &upload::Model) -> Result<(), Refusal> {
+    if let Some(task) = upload.task_id {
+        return Err(Refusal::new(Code::UploadUsed).detail(format!("task {task}")));
+    }
+    if upload.is_received() {
+        return Ok(());
+    }
+    let received = upload.received();
+    let detail = match upload.length() {
         Some(length) => format!("{received} of {length} bytes"),
         None => format!("{received} bytes; the length is not known yet"),
     };
-    Refusal::new(Code::UploadUnfinished).detail(detail).into()
+    Err(Refusal::new(Code::UploadUnfinished).detail(detail))
 }
 
 impl OpenFile {

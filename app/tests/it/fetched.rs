@@ -5,9 +5,10 @@ use crate::host::{Host, Step, hang, text};
 use crate::names::Names;
 use app::idempotency::{KeyGuard, Request};
 use app::recipe_choice::RecipeChoice;
+use app::sealing::Sealer;
 use app::uploads::fetched::{self, NewFetch};
 use app::uploads::{resumable, show};
-use app::{Error, Settings};
+use app::{Core, Error, Settings};
 use domain::{Code, UploadStatus as Status};
 use entity::{ConnectionTrait, fetch, upload};
 use futures::TryStreamExt;
@@ -18,21 +19,26 @@ use storage::Key;
 use tokio_util::sync::CancellationToken;
 
 /// Enough bytes of an MP4 to be accepted.
-const FILE: &str = "\0\0\0\u{18}ftypisom\0\0\0\0isommp41\0\0\0\u{8}free0123456789";
+pub(crate) const FILE: &str = "\0\0\0\u{18}ftypisom\0\0\0\0isommp41\0\0\0\u{8}free0123456789";
 
-struct Service {
-    fixture: Fixture,
+pub(crate) struct Service {
+    pub(crate) fixture: Fixture,
     client: Client,
     stop: CancellationToken,
 }
 
 /// A service whose users may use the name `good.test`, although its address is loopback.
-async fn service() -> Service {
+pub(crate) async fn service() -> Service {
+    service_with(None).await
+}
+
+pub(crate) async fn service_with(sealer: Option<Sealer>) -> Service {
     let policy: Policy = "good.test".parse().unwrap();
     let names = Names::default().with("good.test", &["127.0.0.1"]);
     let names = Arc::new(names.with("evil.test", &["127.0.0.1"]));
     let settings = Settings {
         outbound: policy.clone(),
+        sealer,
         ..Settings::default()
     };
     Service {
@@ -43,7 +49,7 @@ async fn service() -> Service {
 }
 
 impl Service {
-    async fn create(&self, url: &str) -> Result<String, Error> {
+    pub(crate) async fn create(&self, url: &str) -> Result<String, Error> {
         let new = NewFetch {
             url: url.to_owned(),
             headers: vec![("Authorization".to_owned(), "Bearer s3cret".to_owned())],
@@ -62,14 +68,17 @@ impl Service {
     }
 
     /// Makes the next attempt, without the pause before it. Returns `false` if none is due.
-    async fn attempt(&self) -> bool {
-        self.fixture
-            .app
+    pub(crate) async fn attempt(&self) -> bool {
+        self.attempt_of(&self.fixture.app).await
+    }
+
+    pub(crate) async fn attempt_of(&self, worker: &Core) -> bool {
+        worker
             .db
             .execute_unprepared("UPDATE fetches SET run_at_ms = 0")
             .await
             .unwrap();
-        let due = fetched::take_due(&self.fixture.app).await.unwrap();
+        let due = fetched::take_due(worker).await.unwrap();
         let is_due = due.is_some();
         if let Some(due) = due {
             due.attempt(&self.client, &self.stop).await.unwrap();
@@ -77,18 +86,18 @@ impl Service {
         is_due
     }
 
-    async fn show(&self, id: &str) -> (upload::Model, fetch::Model) {
+    pub(crate) async fn show(&self, id: &str) -> (upload::Model, fetch::Model) {
         let shown = show(&self.fixture.app, &self.fixture.user.into(), id).await.unwrap();
         (shown.upload, shown.fetch.unwrap())
     }
 
-    async fn status(&self, id: &str) -> Status {
+    pub(crate) async fn status(&self, id: &str) -> Status {
         let (upload, fetch) = self.show(id).await;
         upload.status(Some(&fetch))
     }
 
     /// The file of the task, which has been created.
-    async fn file(&self, id: &str) -> Vec<u8> {
+    pub(crate) async fn file(&self, id: &str) -> Vec<u8> {
         let (upload, _) = self.show(id).await;
         assert!(upload.task_id.is_some());
         let key = Key::parse(&upload.key).unwrap();
@@ -97,7 +106,7 @@ impl Service {
     }
 }
 
-fn whole(headers: &str) -> String {
+pub(crate) fn whole(headers: &str) -> String {
     format!(
         "HTTP/1.1 200 OK\nContent-Length: {}\nConnection: close{headers}\n\n",
         FILE.len()
@@ -105,11 +114,11 @@ fn whole(headers: &str) -> String {
 }
 
 /// A reply with the first `bytes` bytes of the file, which has a validator.
-fn cut_at(bytes: usize) -> Vec<Step> {
+pub(crate) fn cut_at(bytes: usize) -> Vec<Step> {
     reply(&whole("\nETag: \"a\""), &FILE[..bytes])
 }
 
-fn reply(head: &str, body: &str) -> Vec<Step> {
+pub(crate) fn reply(head: &str, body: &str) -> Vec<Step> {
     let mut steps = text(head);
     steps.push(Step::Send(body.as_bytes().to_vec()));
     steps
@@ -128,11 +137,7 @@ async fn a_file_becomes_a_task_and_a_video() {
         assert_eq!(service.file(&id).await, FILE.as_bytes());
         assert!(host.requests()[0].contains("authorization: bearer s3cret"));
         let (_, fetch) = service.show(&id).await;
-        assert_eq!(
-            (fetch.url.as_str(), fetch.headers.as_str()),
-            ("", "[]"),
-            "they may contain secrets"
-        );
+        assert_eq!(fetch.request, "", "it may contain secrets");
         assert!(!service.attempt().await, "a finished fetch is not due");
     }
 }
@@ -157,23 +162,6 @@ async fn a_download_that_was_cut_is_continued_by_the_next_attempt() {
     service.attempt().await;
     assert_eq!(service.file(&id).await, FILE.as_bytes());
     assert!(host.requests()[1].contains("range: bytes=20-"));
-}
-
-#[tokio::test]
-async fn a_file_that_has_changed_is_fetched_again_from_its_begin() {
-    let service = service().await;
-    let other = FILE.replace("0123", "abcd");
-    let host = Host::new(vec![cut_at(36), reply(&whole("\nETag: \"b\""), &other)]).await;
-    let id = service.create(&host.url("good.test")).await.unwrap();
-    let (first, _) = service.show(&id).await;
-    service.attempt().await;
-    service.attempt().await;
-    assert_eq!(service.file(&id).await, other.as_bytes());
-    assert_ne!(
-        service.show(&id).await.0.key,
-        first.key,
-        "the first file may still be written to"
-    );
 }
 
 #[tokio::test]
@@ -208,9 +196,10 @@ async fn failures_have_codes_and_only_those_that_may_pass_are_tried_again() {
         let (upload, fetch) = service.show(&id).await;
         assert_eq!(fetch.error_code.as_deref(), Some(code.as_str()), "{answer}");
         assert_eq!(
-            (upload.status(Some(&fetch)), fetch.headers.as_str()),
-            (Status::Failed, "[]")
+            (upload.status(Some(&fetch)), fetch.request.as_str()),
+            (Status::Failed, "")
         );
+        assert_eq!(service.fixture.stored_sources(), 0, "{answer}");
         assert!(!service.attempt().await, "{answer}");
     }
     let host = Host::new(vec![text("HTTP/1.1 503 Busy\nRetry-After: 1\nContent-Length: 0\n\n")]).await;
@@ -367,12 +356,15 @@ async fn a_process_that_shuts_down_releases_the_upload_for_the_next_one() {
         while service.show(&id).await.1.validator.is_none() {
             tokio::task::yield_now().await;
         }
+        // Long enough for the bytes, which come at once; too short for a checkpoint.
+        tokio::time::sleep(Duration::from_secs(1)).await;
         service.stop.cancel();
     };
     let (attempt, ()) = tokio::join!(service.attempt(), receiving);
     assert!(attempt);
     let (upload, fetch) = service.show(&id).await;
     assert_eq!((upload.status(Some(&fetch)), fetch.failures), (Status::Waiting, 0));
+    assert_eq!(upload.received(), 20, "its bytes are stored");
     let next = fetched::take_due(&service.fixture.app).await.unwrap().unwrap();
     next.attempt(&service.client, &CancellationToken::new()).await.unwrap();
     assert_eq!(service.file(&id).await, FILE.as_bytes());

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic fails the test")]
 
 mod fetched;
+mod fetched_changes;
 mod fixture;
 #[path = "../../../outbound/tests/it/host.rs"]
 #[allow(dead_code, reason = "the tests of `outbound` use all of it")]

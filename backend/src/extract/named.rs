@@ -1,4 +1,4 @@
-//! Images and presets of an account, found by the name in the path.
+//! Images, credentials and presets of an account, found by the name in the path.
 
 use super::path::parse_path;
 use super::principal::{Owned, Principal};
@@ -8,9 +8,9 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use domain::Code;
 use domain::recipe::Name;
-use entity::{image, preset};
+use entity::{credential, image, preset};
 
-/// Parses the name of a new image or preset.
+/// Parses the name of a new image, credential or preset.
 pub(crate) fn read_name(text: &str) -> Result<Name, Refusal> {
     text.trim().parse::<Name>().map_err(|error| {
         let given: String = error.value.chars().take(100).collect();
@@ -40,6 +40,17 @@ impl FromRequestParts<AppState> for Owned<image::Model> {
         let name: Name = parse_path(parts, Code::ImageNotFound, "the name of an image").await?;
         let found = image::of_user(&state.app.db, account, &name).await?;
         Ok(Self(found.ok_or(Code::ImageNotFound)?))
+    }
+}
+
+impl FromRequestParts<AppState> for Owned<credential::Model> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
+        let Principal { account, .. } = Principal::from_request_parts(parts, state).await?;
+        let name: Name = parse_path(parts, Code::CredentialNotFound, "the name of a credential").await?;
+        let found = credential::of_user(&state.app.db, account, &name).await?;
+        Ok(Self(found.ok_or(Code::CredentialNotFound)?))
     }
 }
 

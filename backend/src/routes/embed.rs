@@ -6,6 +6,7 @@
 
 use crate::AppState;
 use crate::access_log::Frameable;
+use crate::config::Delivery;
 use crate::error::Error;
 use crate::extract::{BaseUrl, read_path};
 use crate::request_context::RequestContext;
@@ -33,15 +34,22 @@ const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(2);
 const STYLE: &str = "html,body{margin:0;height:100%;background:#000;color:#eee;font:1rem/1.5 system-ui}\
     video,audio{display:block;width:100%;height:100%}p{padding:1rem;text-align:center}a{color:inherit}";
 
-/// The policy names the style by its hash (CSP Level 3 §2.3.1).
-static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let style = STANDARD.encode(Sha256::digest(STYLE));
+/// The policy of the page. It names the style by its hash (CSP Level 3 §2.3.1), and the bucket if files are redirected
+/// there, because a redirect must be allowed as well (§6.7.2.8).
+fn policy(state: &AppState) -> HeaderValue {
+    static STYLE_HASH: LazyLock<String> = LazyLock::new(|| STANDARD.encode(Sha256::digest(STYLE)));
+    let style = STYLE_HASH.as_str();
+    let bucket = match state.config.delivery {
+        Delivery::Redirect => state.app.storage.signed_origin(),
+        Delivery::Backend | Delivery::Nginx => None,
+    };
+    let files = bucket.map_or_else(|| "'self'".to_owned(), |origin| format!("'self' {origin}"));
     let policy = format!(
-        "default-src 'none'; media-src 'self'; img-src 'self'; style-src 'sha256-{style}'; base-uri 'none'; \
+        "default-src 'none'; media-src {files}; img-src {files}; style-src 'sha256-{style}'; base-uri 'none'; \
          form-action 'none'; frame-ancestors *"
     );
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
-});
+}
 
 /// The texts of the page: there is no such video, it cannot be shown now, and this browser cannot play it.
 const fn words(language: Language) -> [&'static str; 3] {
@@ -76,7 +84,7 @@ pub(crate) async fn page(
         Ok::<_, Error>((headers, video.title.clone(), head(&video, &details, &base) + &player))
     };
     let [absent, unavailable, _] = words(context.language);
-    match found.await {
+    let mut response = match found.await {
         Ok((headers, title, body)) => reply(StatusCode::OK, headers, &context, &title, &body),
         Err(Error(app::Error::Client(refusal))) if refusal.code == Code::VideoNotFound => reply(
             StatusCode::NOT_FOUND,
@@ -97,7 +105,9 @@ pub(crate) async fn page(
             let status = StatusCode::SERVICE_UNAVAILABLE;
             reply(status, headers, &context, unavailable, &message(unavailable))
         }
-    }
+    };
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy(&state));
+    response
 }
 
 /// A page, which is not cached unless `headers` say so.
@@ -110,7 +120,6 @@ fn reply(status: StatusCode, headers: HeaderMap, context: &RequestContext, title
     );
     let common = [
         (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
-        (CONTENT_SECURITY_POLICY, POLICY.clone()),
         (CONTENT_LANGUAGE, HeaderValue::from_static(tag)),
         (VARY, HeaderValue::from_static("accept-language")),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),

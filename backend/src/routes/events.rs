@@ -6,7 +6,7 @@ mod stream;
 use crate::AppState;
 use crate::error::{Error, Refusal};
 use crate::extract::{Principal, StreamViewer};
-use crate::openapi::problems;
+use crate::openapi::{Count, problems};
 use crate::routes::parameters::{invalid_parameter, parameter};
 use crate::serve::LongReply;
 use api::events::{EventList, StreamTicket};
@@ -34,7 +34,7 @@ const LAST_EVENT_ID: &str = "last-event-id";
 /// later. Events are kept for 30 days.
 #[utoipa::path(get, operation_id = "list_events", path = "/events", tag = "events", params(
         ("after" = Option<i64>, Query, minimum = 0, description = "The `next_cursor` of the previous page or the `id` of an event; without it, or 0, the list begins with the oldest event that is kept"),
-        ("max" = Option<u64>, Query, minimum = 1, description = "Maximum number of events on the page; values above 1000 count as 1000, which is also the default")),
+        ("max" = inline(Option<Count>), Query, description = "Maximum number of events on the page; values above 1000 count as 1000, which is also the default")),
     security(("bearer" = [])), responses((status = 200, description = "A page of events", body = EventList), ListProblems))]
 pub(crate) async fn list(
     State(state): State<AppState>,
@@ -60,19 +60,22 @@ pub(crate) async fn list(
 /// token in the cookie `rushes_token`.
 #[utoipa::path(get, operation_id = "stream_events", path = "/events/stream", tag = "events", params(
         ("after" = Option<i64>, Query, minimum = 0, description = "The id after which the stream begins; 0 is the oldest event that is kept. Without it, the stream begins now"),
-        ("Last-Event-ID" = Option<String>, Header, description = "The same as `after`, and stronger. Browsers send it when they connect again"),
+        ("Last-Event-ID" = Option<String>, Header, pattern = "^[0-9]{0,18}$", description = "The same as `after`, and stronger. Browsers send it when they connect again"),
         ("ticket" = Option<String>, Query, description = "A ticket from `POST /api/events/tickets`, instead of the header `Authorization`")),
     security(("bearer" = []), ("cookie" = [])),
-    responses((status = 200, description = "The stream. It ends when the token expires", content_type = "text/event-stream", body = String), StreamProblems))]
+    responses((status = 200, description = "The stream. It ends when the token expires", content_type = "text/event-stream", body = api::events::StreamMessage), StreamProblems))]
 pub(crate) async fn stream(
     State(state): State<AppState>,
     viewer: StreamViewer,
     headers: HeaderMap,
     Query(query): Pairs,
 ) -> Result<Response, Error> {
-    let last_id = headers.get(LAST_EVENT_ID).map(|id| id.to_str().unwrap_or_default());
+    // A value that is no text is refused like any other, not ignored.
+    let last_id = headers
+        .get(LAST_EVENT_ID)
+        .map(|id| String::from_utf8_lossy(id.as_bytes()));
     // Browsers send an empty one when the last message had no id.
-    let after = match cursor(LAST_EVENT_ID, last_id.filter(|id| !id.is_empty()))? {
+    let after = match cursor(LAST_EVENT_ID, last_id.as_deref().filter(|id| !id.is_empty()))? {
         Some(after) => Some(after),
         None => cursor("after", parameter(&query, "after")?)?,
     };

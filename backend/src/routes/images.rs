@@ -8,7 +8,7 @@ use crate::idempotency::{Created, IdempotencyKey, IdempotencyKeyHeader};
 use crate::openapi::{Binary, problems};
 use crate::reply::SuccessMessage;
 use crate::request_context::RequestContext;
-use crate::routes::video::{FileResponse, Validators};
+use crate::routes::video::{FileResponse, Validators, reading_time};
 use crate::upload::ImageForm;
 use api::images::{ImageList, ImageView};
 use api::reply::Message;
@@ -21,6 +21,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use domain::Code;
 use entity::image;
+use std::time::Duration;
 use storage::Key;
 use utoipa::ToSchema;
 
@@ -98,7 +99,8 @@ pub(crate) async fn list(State(state): State<AppState>, principal: Principal) ->
 ///
 /// The reply is the file as it was uploaded.
 #[utoipa::path(get, operation_id = "show_image", path = "/images/{name}", tag = "images", params(("name" = String, Path, description = "The name of the image")),
-    security(("bearer" = [])), responses((status = 200, description = "The file", content((inline(Binary) = "image/jpeg"), (inline(Binary) = "image/png"))), ImageProblems))]
+    security(("bearer" = [])), responses((status = 200, description = "The file", content((inline(Binary) = "image/jpeg"), (inline(Binary) = "image/png"))),
+        (status = 307, description = "The file is at the address in `Location`, a signed URL of the bucket"), ImageProblems))]
 pub(crate) async fn show(
     State(state): State<AppState>,
     request: Parts,
@@ -117,6 +119,7 @@ pub(crate) async fn show(
             ),
             (CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
         ]),
+        reading: reading_time(Duration::ZERO, None),
     };
     file.send(&state, &request).await
 }

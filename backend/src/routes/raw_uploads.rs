@@ -7,11 +7,13 @@ use crate::idempotency::{Created, IdempotencyKey, IdempotencyKeyHeader};
 use crate::openapi::{Binary, problems};
 use crate::routes::uploads::uploaded;
 use crate::tus;
+use crate::upload::webhook_url;
 use api::uploads::Uploaded;
 use app::idempotency::Fingerprint;
 use app::recipe_choice::RecipeChoice;
 use app::too_large;
 use app::uploads::{self, File, Upload};
+use app::webhooks::WebhookUrl;
 use axum::body::Body;
 use axum::extract::{FromRequest, Query, Request, State};
 use axum::http::header::CONTENT_LENGTH;
@@ -31,12 +33,15 @@ pub(crate) struct RawQuery {
     name: Option<String>,
     /// The name of a preset. If it is absent or empty, the default preset is used.
     preset: Option<String>,
+    /// A URL (`http` or `https`) to which the events of the task are sent as webhooks.
+    webhook_url: Option<String>,
 }
 
 /// The unread file of a request.
 pub(crate) struct RawFile {
     name: String,
     preset: Option<String>,
+    webhook_url: Option<WebhookUrl>,
     declared_bytes: Option<u64>,
     body: Body,
 }
@@ -47,7 +52,8 @@ impl FromRequest<AppState> for RawFile {
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Error> {
         let (parts, body) = request.into_parts();
         let query = Query::<RawQuery>::try_from_uri(&parts.uri);
-        let Query(query) = query.map_err(|_| Refusal::new(Code::QueryInvalid).detail("accepted: name, preset"))?;
+        let Query(query) =
+            query.map_err(|_| Refusal::new(Code::QueryInvalid).detail("accepted: name, preset, webhook_url"))?;
         let declared = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
         let declared_bytes = declared.and_then(|text| text.parse().ok());
         let limit = state.app.settings.limits.max_upload_bytes;
@@ -56,6 +62,7 @@ impl FromRequest<AppState> for RawFile {
         }
         Ok(Self {
             name: query.name.unwrap_or_default(),
+            webhook_url: webhook_url(state, query.webhook_url)?,
             preset: query.preset.filter(|preset| !preset.trim().is_empty()),
             declared_bytes,
             body,
@@ -65,7 +72,7 @@ impl FromRequest<AppState> for RawFile {
 
 impl RawFile {
     /// Stores the file. After an error nothing stays in the storage.
-    async fn receive(self, state: &AppState, user: UserId) -> Result<Upload, Error> {
+    async fn receive(mut self, state: &AppState, user: UserId) -> Result<Upload, Error> {
         let choice = match &self.preset {
             Some(preset) => {
                 let preset = RecipeChoice::preset(&state.app, user, preset);
@@ -73,37 +80,42 @@ impl RawFile {
             }
             None => RecipeChoice::Default,
         };
-        let stream = tus::incoming(self.body, state.alive.shutdown.clone());
+        let body = std::mem::take(&mut self.body);
+        let stream = tus::incoming(body, state.alive.shutdown.clone());
         let file = uploads::store(&state.app, stream, self.declared_bytes).await?;
-        let fingerprint = fingerprint(&self.name, self.preset.as_deref(), &file.stored().sha256);
+        let fingerprint = self.fingerprint_with(&file.stored().sha256);
         let (given_name, file) = (self.name, Box::new(file));
         Ok(Upload {
             file: File::New { given_name, file },
             choice,
+            webhook_url: self.webhook_url,
             fingerprint,
         })
     }
 
     /// Reads the file to its end without storing it; returns the fingerprint of the request.
-    async fn fingerprint(self) -> Result<Fingerprint, Error> {
+    async fn fingerprint(mut self) -> Result<Fingerprint, Error> {
         let mut hash = Sha256::new();
-        let mut chunks = self.body.into_data_stream();
+        let mut chunks = std::mem::take(&mut self.body).into_data_stream();
         let ended_early = |_| Refusal::new(Code::RequestInvalid).detail("the body ended early");
         while let Some(chunk) = chunks.try_next().await.map_err(ended_early)? {
             hash.update(&chunk);
         }
         let sha256 = hex::encode(hash.finalize());
-        Ok(fingerprint(&self.name, self.preset.as_deref(), &sha256))
+        Ok(self.fingerprint_with(&sha256))
+    }
+
+    /// The fingerprint of the request with this hash of its file.
+    fn fingerprint_with(&self, sha256: &str) -> Fingerprint {
+        let mut parts = vec![json!(self.name), json!(self.preset), json!(sha256)];
+        parts.extend(self.webhook_url.as_ref().map(|url| json!(url.as_str())));
+        Fingerprint::of(&parts.into())
     }
 }
 
-fn fingerprint(name: &str, preset: Option<&str>, sha256: &str) -> Fingerprint {
-    Fingerprint::of(&json!([name, preset, sha256]))
-}
-
-problems!(RawProblems: FileEmpty, QueryInvalid, PresetUnknown, RequestInvalid, IdempotencyKeyInvalid, TokenMissing, TokenInvalid,
+problems!(RawProblems: FileEmpty, QueryInvalid, PresetUnknown, WebhookUrlInvalid, WebhookUrlForbidden, RequestInvalid, IdempotencyKeyInvalid, TokenMissing, TokenInvalid,
     TokenExpired, RequestTimeout, IdempotencyKeyInUse, UploadTooLarge, NotMedia, IdempotencyKeyReused, TaskTooLarge,
-    Unavailable, StorageFull);
+    SealingUnavailable, Unavailable, StorageFull);
 
 /// Uploads a video as the body of the request and creates a task.
 ///

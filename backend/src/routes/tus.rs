@@ -8,7 +8,8 @@ use crate::openapi::{Binary, problems};
 use crate::tus::{self, CreationHeaders, PatchHeaders, Version};
 use api::uploads::NewUpload;
 use app::idempotency::Outcome;
-use app::uploads::{Algorithm, resumable};
+use app::uploads::Algorithm;
+use app::uploads::resumable::{self, Patch};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -28,7 +29,7 @@ const EXTENSIONS: HeaderValue =
 #[allow(dead_code, reason = "describes the headers in the OpenAPI document")]
 pub(crate) struct CreationParameters {
     /// The version of the protocol: `1.0.0`.
-    #[param(rename = "Tus-Resumable")]
+    #[param(rename = "Tus-Resumable", pattern = "^1\\.0\\.0$")]
     tus_resumable: String,
     /// The length of the file in bytes. Absent with `Upload-Defer-Length`.
     #[param(rename = "Upload-Length", minimum = 1)]
@@ -48,7 +49,7 @@ pub(crate) struct CreationParameters {
 #[allow(dead_code, reason = "describes the headers in the OpenAPI document")]
 pub(crate) struct PatchParameters {
     /// The version of the protocol: `1.0.0`.
-    #[param(rename = "Tus-Resumable")]
+    #[param(rename = "Tus-Resumable", pattern = "^1\\.0\\.0$")]
     tus_resumable: String,
     /// The number of bytes that the upload has.
     #[param(rename = "Upload-Offset", minimum = 0)]
@@ -68,12 +69,12 @@ pub(crate) struct PatchParameters {
 #[allow(dead_code, reason = "describes the header in the OpenAPI document")]
 pub(crate) struct VersionParameter {
     /// The version of the protocol: `1.0.0`.
-    #[param(rename = "Tus-Resumable")]
+    #[param(rename = "Tus-Resumable", pattern = "^1\\.0\\.0$")]
     tus_resumable: String,
 }
 
 problems!(CreateProblems: FileEmpty, UploadHeaderInvalid, IdempotencyKeyInvalid, TokenMissing, TokenInvalid, TokenExpired,
-    RequestTimeout, UploadInterrupted, UploadsTooMany, GuestLinkUsedUp, IdempotencyKeyInUse, GuestLinkRevoked, GuestLinkExpired, TusVersionUnsupported, UploadTooLarge, NotMedia,
+    UploadNotFound, RequestTimeout, UploadInterrupted, UploadsTooMany, GuestLinkUsedUp, IdempotencyKeyInUse, GuestLinkRevoked, GuestLinkExpired, TusVersionUnsupported, UploadTooLarge, NotMedia,
     IdempotencyKeyReused, ChecksumMismatch, Unavailable, StorageFull);
 problems!(AppendProblems: UploadHeaderInvalid, TokenMissing, TokenInvalid, TokenExpired, UploadNotFound, RequestTimeout,
     UploadOffsetWrong, UploadInterrupted, GuestLinkRevoked, TusVersionUnsupported, UploadTooLarge, ContentTypeUnsupported, NotMedia,
@@ -106,11 +107,11 @@ pub(crate) async fn create(
     body: Body,
 ) -> Result<Response, Error> {
     let (app, uploader, fingerprint) = (&state.app, sender.uploader(), new.fingerprint.clone());
+    let request = key.of_sender(&sender);
+    // A repeated request with the key finds the upload, and the client goes on from its offset.
+    let is_only_request = request.key.is_none();
     let work = async |new, guard| resumable::create(app, &uploader, new, guard, new_upload).await;
-    let outcome = key
-        .of_sender(&sender)
-        .once(app, new, async |_| Ok(fingerprint), work)
-        .await;
+    let outcome = request.once(app, new, async |_| Ok(fingerprint), work).await;
     let (created, is_new) = match outcome? {
         Outcome::Executed(created) => (created, true),
         Outcome::Replayed(json) => (serde_json::from_str(&json).map_err(anyhow::Error::from)?, false),
@@ -119,16 +120,13 @@ pub(crate) async fn create(
     let upload = match first_bytes.filter(|_| is_new) {
         Some(bytes) => {
             let stream = tus::incoming(body, state.alive.shutdown.clone());
-            match resumable::append(app, &uploader, id, bytes, stream).await {
-                Ok(upload) => upload,
-                Err(error) => {
-                    // The client does not learn the address, so it cannot go on.
-                    let _ = resumable::remove(app, &uploader, id).await;
-                    return Err(error.into());
-                }
-            }
+            let patch = Patch {
+                is_only_request,
+                ..bytes
+            };
+            resumable::append(app, &uploader, id, patch, stream).await?
         }
-        None => resumable::show(app, &uploader, id).await?,
+        None => resumable::current_offset(app, &uploader, id).await?,
     };
     let mut headers = progress(&upload);
     insert(&mut headers, LOCATION, &format!("/api/uploads/{id}"));
@@ -166,7 +164,7 @@ pub(crate) async fn show(
     _: Version,
     UploadPath(id): UploadPath,
 ) -> Result<Response, Error> {
-    let upload = resumable::show(&state.app, &sender.uploader(), &id).await?;
+    let upload = resumable::current_offset(&state.app, &sender.uploader(), &id).await?;
     let mut headers = progress(&upload);
     match upload.length() {
         Some(bytes) => insert(&mut headers, tus::LENGTH, &bytes.to_string()),

@@ -36,6 +36,9 @@ pub(crate) struct UploadForm {
     /// A recipe as JSON of at most 64 KiB; not together with `preset`. Empty counts as absent.
     #[schema(nullable = false)]
     recipe: Option<domain::Recipe>,
+    /// A URL (`http` or `https`) to which the events of the task are sent as webhooks. Empty counts as absent.
+    #[schema(nullable = false, example = "")]
+    webhook_url: Option<String>,
 }
 
 pub(crate) fn uploaded(task: &task::Model, VideoId(video): VideoId) -> Uploaded {
@@ -53,9 +56,9 @@ pub(crate) fn uploaded(task: &task::Model, VideoId(video): VideoId) -> Uploaded 
 }
 
 problems!(UploadProblems: FileMissing, FileEmpty, MultipartInvalid, RequestInvalid, JsonInvalid, PartUnknown, PresetUnknown, PresetAndRecipe, RecipeInvalid,
-    SourceUrlInvalid, SourceUrlForbidden, SourceHeadersInvalid, IdempotencyKeyInvalid, TokenMissing, TokenInvalid, TokenExpired,
+    SourceUrlInvalid, SourceUrlForbidden, SourceHeadersInvalid, WebhookUrlInvalid, WebhookUrlForbidden, IdempotencyKeyInvalid, TokenMissing, TokenInvalid, TokenExpired,
     UploadNotFound, RequestTimeout, IdempotencyKeyInUse, UploadsTooMany, UploadUnfinished, UploadUsed, UploadInterrupted, UploadTooLarge, BodyTooLarge, NotMedia,
-    ContentTypeUnsupported, IdempotencyKeyReused, TaskTooLarge, Unavailable, StorageFull);
+    ContentTypeUnsupported, IdempotencyKeyReused, TaskTooLarge, SealingUnavailable, Unavailable, StorageFull);
 
 problems!(ShowProblems: TokenMissing, TokenInvalid, TokenExpired, UploadNotFound, GuestLinkRevoked, Unavailable);
 

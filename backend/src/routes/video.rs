@@ -4,11 +4,12 @@ mod conditions;
 mod disposition;
 mod play;
 mod range;
+mod redirect;
 mod send;
 
 pub(crate) use conditions::{Validators, if_none_match, matches_if_none_match};
 pub(crate) use play::*;
-pub(crate) use send::FileResponse;
+pub(crate) use send::{FileResponse, reading_time};
 
 use crate::AppState;
 use crate::error::Error;
@@ -146,7 +147,7 @@ problems!(DownloadProblems: TokenInvalid, TokenExpired, FileNotFound, LinkExpire
             (inline(Binary) = "video/webm"))),
         (status = 206, description = "The range, with the media type of the file", body = inline(Binary), content_type = "application/octet-stream"),
         (status = 304, description = "The client has this version already"),
-        (status = 307, description = "For the owner: the output is a set of files; the redirect leads to its entry file"), DownloadProblems))]
+        (status = 307, description = "The file is at the address in `Location`: the entry file of a set, or a signed URL of the bucket"), DownloadProblems))]
 pub(crate) async fn download(
     State(state): State<AppState>,
     request: Parts,
@@ -169,6 +170,7 @@ pub(crate) async fn download(
         validators: Validators::new(&output.sha256, visible_since(&task)),
         absent: Code::FileNotFound,
         headers: headers_of(&task, &output, expires),
+        reading: reading_time(playing, expires),
     };
     file.send(&state, &request).await
 }

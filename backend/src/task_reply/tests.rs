@@ -54,6 +54,7 @@ fn details(status: TaskStatus) -> TaskDetails {
         started_at: Some(at(-5)),
         finished_at: Some(at(-1)),
         fingerprint: Some("f".to_owned()),
+        webhook_url: None,
     };
     let source = source::Model {
         id: 3,

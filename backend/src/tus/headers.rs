@@ -108,6 +108,7 @@ fn bytes_at(offset: u64, headers: &HeaderMap) -> Result<resumable::Patch, Refusa
         length: None,
         checksum: one(headers, &CHECKSUM)?.map(checksum).transpose()?,
         declared_bytes: number(headers, &CONTENT_LENGTH)?,
+        is_only_request: false,
     })
 }
 

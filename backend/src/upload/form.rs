@@ -1,11 +1,13 @@
 //! The form of a new task: a file or a resumable upload, and a preset or a recipe, in any order.
 
 use super::multipart::{FormPart, FormReader};
+use super::webhook_url::webhook_url;
 use crate::AppState;
 use crate::error::{Error, Refusal};
 use app::idempotency::Fingerprint;
 use app::recipe_choice::{RecipeChoice, check_names};
 use app::uploads::{self, File, Upload};
+use app::webhooks::WebhookUrl;
 use axum::extract::{FromRequest, Request};
 use domain::{Code, UserId};
 use futures::StreamExt;
@@ -25,11 +27,12 @@ impl FromRequest<AppState> for Form {
 impl Form {
     /// Reads the form to its end and stores the file. After an error nothing stays in the storage.
     pub(crate) async fn receive(mut self, state: &AppState, user: UserId) -> Result<Upload, Error> {
-        let mut file = None;
-        match self.parts(state, user, &mut file).await {
+        let (mut file, mut webhook_url) = (None, None);
+        match self.parts(state, user, &mut file, &mut webhook_url).await {
             Ok(choice) => Ok(Upload {
                 file: file.ok_or_else(file_missing)?,
                 choice,
+                webhook_url,
                 fingerprint: self.0.fingerprint(),
             }),
             Err(error) => {
@@ -47,7 +50,13 @@ impl Form {
     }
 
     /// Reads every part. Empty fields count as absent, because browsers send fields that were left empty.
-    async fn parts(&mut self, state: &AppState, user: UserId, file: &mut Option<File>) -> Result<RecipeChoice, Error> {
+    async fn parts(
+        &mut self,
+        state: &AppState,
+        user: UserId,
+        file: &mut Option<File>,
+        url: &mut Option<WebhookUrl>,
+    ) -> Result<RecipeChoice, Error> {
         let (mut choice, declared) = (RecipeChoice::default(), self.0.declared_bytes);
         // An unknown part before the file is reported when the file arrives: without a file, the missing file is
         // reported.
@@ -67,6 +76,10 @@ impl Form {
                     let second = Refusal::new(Code::MultipartInvalid).detail("more than one file");
                     return Err(unknown.unwrap_or(second.field("file", Code::MultipartInvalid)).into());
                 }
+                "webhook_url" => {
+                    *url = webhook_url(state, Some(part.text(Code::WebhookUrlInvalid).await?))?;
+                    continue;
+                }
                 "preset" => match part.text(Code::PresetUnknown).await?.trim() {
                     "" => continue,
                     name => {
@@ -81,7 +94,7 @@ impl Form {
                     recipe => RecipeChoice::from_json(recipe)?,
                 },
                 _ => {
-                    let refusal = part.unknown_part("file, upload_id, preset, recipe");
+                    let refusal = part.unknown_part("file, upload_id, preset, recipe, webhook_url");
                     if file.is_some() || unknown.is_some() {
                         return Err(refusal.into());
                     }

@@ -1,6 +1,7 @@
 //! The body of a request that creates a task: a form with a file, or JSON that names an upload or a URL.
 
 use super::form::{Form, file_missing};
+use super::webhook_url::webhook_url;
 use crate::AppState;
 use crate::error::{Error, Refusal};
 use crate::extract::{FromBody, Json};
@@ -85,11 +86,13 @@ impl FileBody {
             Self::Form(form) => form.receive(state, user).await,
             Self::Upload(body) => {
                 let fingerprint = fingerprint(&body)?;
+                let webhook_url = webhook_url(state, body.webhook_url)?;
                 let choice = choice(state, user, body.preset, body.recipe).await?;
                 let file = File::Upload(body.upload_id.unwrap_or_default());
                 Ok(Upload {
                     file,
                     choice,
+                    webhook_url,
                     fingerprint,
                 })
             }
@@ -119,6 +122,7 @@ impl SourceUrl {
             url,
             headers: body.headers.unwrap_or_default().into_iter().collect(),
             file_name: body.file_name,
+            webhook_url: webhook_url(state, body.webhook_url)?,
             choice: choice(state, user, body.preset, body.recipe).await?,
             fingerprint,
         })

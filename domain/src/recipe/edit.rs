@@ -221,6 +221,7 @@ pub struct AudioEdit {
     /// Number of the audio stream; 0 is the first one in the file. When absent, the default stream, or the first one if
     /// no stream is the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 255)]
     pub stream: Option<u32>,
     /// Language of the audio stream: an ISO 639 code of two or three letters, such as `en` or `eng`. Both forms match,
     /// independent of the form in the file. The first stream with this language is used; if there is none, the stream

@@ -39,6 +39,12 @@ impl Output {
         }
     }
 
+    /// Returns `true` if the output is a set of files.
+    #[must_use]
+    pub const fn is_set(&self) -> bool {
+        matches!(self, Self::Hls(_) | Self::Sprite(_))
+    }
+
     /// Returns `true` if the output needs a video stream.
     #[must_use]
     pub const fn uses_video(&self) -> bool {

@@ -1,13 +1,10 @@
 //! Values of a recipe that are parsed from a number or a text.
 
-use crate::time::{InvalidValue, NumberOrText, Rational, micros, number_or_text};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use std::borrow::Cow;
+use crate::time::{InvalidValue, NumberOrText, Rational, micros};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{Object, Schema, Type};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::openapi::schema::{Object, OneOfBuilder, Type};
 
 /// A frame rate. In JSON: `keep`, or frames per second as a number or a fraction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -135,18 +132,20 @@ impl fmt::Display for Name {
 /// Implements `Serialize` and `Deserialize` by `Display` and `FromStr`.
 macro_rules! serialize_as_text {
     ($($type:ty),+) => {$(
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
             }
         }
     )+};
 }
+pub(super) use serialize_as_text;
 serialize_as_text!(Aspect, Name);
 
 /// An opacity in steps of 0.01. In JSON: a number from 0 (transparent) to 1 (opaque).
@@ -191,20 +190,24 @@ impl<'de> Deserialize<'de> for Opacity {
 /// Implements the OpenAPI schemas of the values.
 macro_rules! schema_of {
     ($($type:ident => $schema:expr),+ $(,)?) => {$(
-        impl PartialSchema for $type {
-            fn schema() -> RefOr<Schema> {
+        impl utoipa::PartialSchema for $type {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
                 $schema.into()
             }
         }
-        impl ToSchema for $type {
-            fn name() -> Cow<'static, str> {
+        impl utoipa::ToSchema for $type {
+            fn name() -> std::borrow::Cow<'static, str> {
                 stringify!($type).into()
             }
         }
     )+};
 }
+pub(super) use schema_of;
 schema_of!(
-    Fps => number_or_text("\"keep\", a number (24) or a fraction (30000/1001) of frames per second, 1 to 240"),
+    Fps => OneOfBuilder::new()
+        .item(Object::builder().schema_type(Type::Number).minimum(Some(1)).maximum(Some(Self::MAX)))
+        .item(Object::builder().schema_type(Type::String).pattern(Some("^(keep|[0-9]+([./][0-9]*)?)$")))
+        .description(Some("\"keep\", a number (24) or a fraction (30000/1001) of frames per second, 1 to 240")),
     Aspect => Object::builder().schema_type(Type::String).examples(["16:9"]).description(Some("Aspect ratio, both numbers 1 to 100.")),
     Name => Object::builder().schema_type(Type::String).pattern(Some("^[a-z0-9][a-z0-9-]{0,39}$"))
         .description(Some("1 to 40 of a-z, 0-9 and -, not a - first.")),

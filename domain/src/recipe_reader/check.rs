@@ -30,11 +30,28 @@ impl Recipe {
                 "accepted: one of stream and language",
             ));
         }
+        let stream = self.audio.stream.unwrap_or_default();
+        check_range("audio.stream", stream.into(), 0..=255)?;
         self.outputs
             .iter()
             .enumerate()
             .try_for_each(|(index, output)| outputs::check_output(&format!("outputs[{index}]"), output))?;
-        check_unique_names(&self.outputs)
+        check_unique_names(&self.outputs)?;
+        self.check_destination()
+    }
+
+    /// Rejects a template that gives several files the same key.
+    fn check_destination(&self) -> Result<(), FieldError> {
+        match &self.destination {
+            Some(destination) if !destination.url.is_unique_for(&self.outputs) => Err(FieldError::invalid(
+                "destination.url",
+                format!(
+                    "{}; accepted: a key that ends with {{output}}.{{ext}}, unless there is one output that is one file",
+                    destination.url
+                ),
+            )),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The data of events: the subject in the form in which the API shows it in lists (`api::tasks::TaskItem`,
-//! `api::uploads::UploadView`, `api::events::VideoItem`). Tests compare the two. The form is written here, because an
-//! event is stored with its change, and delivered later as it is stored.
+//! `api::uploads::UploadView`, `api::events::VideoItem`, `api::events::DisabledWebhook`). Tests compare the two. The
+//! form is written here, because an event is stored with its change, and delivered later as it is stored.
 
 use crate::task::TaskSummary;
 use crate::{fetch, upload, video};
@@ -122,4 +122,25 @@ impl VideoData {
             updated_at: video.updated_at,
         }
     }
+}
+
+/// A webhook that was disabled: an endpoint, or the URL of one task.
+#[derive(Clone, Debug, Serialize)]
+pub struct DisabledWebhook {
+    /// The account.
+    #[serde(skip)]
+    pub owner: i64,
+    /// The row of the endpoint, or of the secret for URLs of tasks.
+    #[serde(skip)]
+    pub subject: i64,
+    /// The endpoint.
+    pub webhook_id: Option<i64>,
+    /// The task.
+    pub task_id: Option<i64>,
+    /// The URL.
+    pub url: String,
+    /// The message that was answered with 410.
+    pub delivery_id: String,
+    /// The time since which nothing is sent.
+    pub disabled_at: DateTime<Utc>,
 }

@@ -79,12 +79,14 @@ pub struct TaskSummary {
     pub progress: Option<Json>,
     pub finished_at: Option<ChronoDateTimeUtc>,
     pub error_code: Option<String>,
+    /// The URL that gets the events of the task.
+    pub webhook_url: Option<String>,
     /// Number of warnings in the report.
     pub warnings: i32,
 }
 
 impl TaskSummary {
-    const COLUMNS: [Column; 9] = [
+    const COLUMNS: [Column; 10] = [
         Column::Id,
         Column::UserId,
         Column::Status,
@@ -94,6 +96,7 @@ impl TaskSummary {
         Column::Progress,
         Column::FinishedAt,
         Column::ErrorCode,
+        Column::WebhookUrl,
     ];
 
     fn select(db: &impl ConnectionTrait, tasks: Select<Entity>) -> Selector<SelectModel<Self>> {

@@ -39,6 +39,8 @@ pub struct Model {
     pub finished_at: Option<ChronoDateTimeUtc>,
     /// Hash of everything that determines the outputs: tasks of one account with equal fingerprints have equal outputs.
     pub fingerprint: Option<String>,
+    /// The URL that gets the events of the task. May contain secrets of the receiver.
+    pub webhook_url: Option<String>,
 }
 
 /// [`Status`] as a text column.

@@ -1,10 +1,15 @@
 //! Removal of uploads that are not continued.
 
+use super::lease::is_free;
 use super::{Column, Entity, Model, UploadLease};
 use crate::trash;
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, DatabaseConnection, ExprTrait, QueryOrder, QuerySelect};
 use std::time::Duration;
+
+/// Delay after which a file is removed that a holder which was replaced may still write to. What is removed before
+/// comes back when the bucket gets a request of it late.
+pub const REPLACED_AFTER: Duration = Duration::from_hours(1);
 
 /// An upload whose time is over, held for its removal.
 #[derive(Clone, Debug)]
@@ -20,20 +25,21 @@ pub struct Expired {
 /// # Errors
 /// Any database error.
 pub async fn expired(db: &DatabaseConnection, holder: &str, limit: u64) -> Result<Vec<Expired>, DbErr> {
-    let is_free = Condition::any()
-        .add(Column::Holder.is_null())
-        .add(Expr::col(Column::UntilMs).lte(crate::now_ms(db)));
+    // Checked again when it is taken: a request may have continued it in between.
+    let has_expired = || {
+        let is_over = Expr::col(Column::ExpiresAtMs).lte(crate::now_ms(db));
+        Condition::all().add(is_over).add(is_free(db))
+    };
     let due = Entity::find()
         .select_only()
         .column(Column::Id)
-        .filter(Expr::col(Column::ExpiresAtMs).lte(crate::now_ms(db)))
-        .filter(is_free)
+        .filter(has_expired())
         .order_by_asc(Column::ExpiresAtMs)
         .limit(limit);
     let mut taken = Vec::new();
     for id in due.into_tuple::<String>().all(db).await? {
         let lease = UploadLease::new(id, holder.to_owned());
-        if let Some(upload) = lease.take(db, false).await? {
+        if let Some(upload) = lease.take_if(db, has_expired()).await? {
             taken.push(Expired { upload, lease });
         }
     }
@@ -48,7 +54,7 @@ impl Expired {
     pub async fn delete(&self, db: &DatabaseConnection) -> Result<(), DbErr> {
         crate::write(db, async |db| {
             if self.lease.delete(db).await? {
-                trash::add_keys(db, &self.upload.files(), Duration::ZERO).await?;
+                trash::add_keys(db, &self.upload.files(), self.upload.removal_delay()).await?;
             }
             Ok(())
         })
@@ -65,6 +71,12 @@ impl Model {
         let id = self.key.strip_prefix("sources/").unwrap_or_default();
         let tails = self.multipart_id.is_some().then(|| format!("uploads/{id}/"));
         file.into_iter().chain(tails).collect()
+    }
+
+    /// Delay after which its files are removed for the last time.
+    #[must_use]
+    pub const fn removal_delay(&self) -> Duration {
+        if self.replaced { REPLACED_AFTER } else { Duration::ZERO }
     }
 
     /// The multipart upload that is not completed yet.

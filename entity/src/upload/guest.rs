@@ -1,10 +1,11 @@
 //! Uploads of guests: those that wait for their task, and the error of one that gets none.
 
+use super::lease::is_free;
 use super::{Column, Entity, Model};
 use crate::guest_link;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::Query;
-use sea_orm::{Condition, DatabaseTransaction, ExprTrait, QueryOrder, QuerySelect};
+use sea_orm::{DatabaseTransaction, ExprTrait, QueryOrder, QuerySelect};
 
 /// Uploads of guests that are received and have neither a task nor an error, and which no request holds; at most
 /// `limit`.
@@ -12,9 +13,6 @@ use sea_orm::{Condition, DatabaseTransaction, ExprTrait, QueryOrder, QuerySelect
 /// # Errors
 /// Any database error.
 pub async fn received_from_guests(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<Model>, DbErr> {
-    let is_free = Condition::any()
-        .add(Column::Holder.is_null())
-        .add(Expr::col(Column::UntilMs).lte(crate::now_ms(db)));
     let links = Query::select()
         .column(guest_link::Column::Id)
         .from(guest_link::Entity)
@@ -24,7 +22,7 @@ pub async fn received_from_guests(db: &impl ConnectionTrait, limit: u64) -> Resu
         .filter(Column::TaskId.is_null())
         .filter(Column::ErrorCode.is_null())
         .filter(Expr::col(Column::LengthBytes).eq(Expr::col(Column::ReceivedBytes)))
-        .filter(is_free);
+        .filter(is_free(db));
     // The least recently held first, so that one that fails again and again does not keep the others.
     received.order_by_asc(Column::UntilMs).limit(limit).all(db).await
 }

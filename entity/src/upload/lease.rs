@@ -4,7 +4,7 @@ use super::{Column, Entity, Model, part, stored};
 use crate::{guest_link, lease};
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{OnConflict, Query, SelectStatement};
+use sea_orm::sea_query::{LockType, OnConflict, Query, SelectStatement};
 use sea_orm::{Condition, DatabaseTransaction, ExprTrait, QuerySelect};
 use std::time::Duration;
 
@@ -50,6 +50,20 @@ pub struct EmptyFile {
     pub part_bytes: u64,
 }
 
+/// The holder of an upload as a newcomer sees it. It changes with each renewal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding {
+    holder: Option<String>,
+    until_ms: i64,
+}
+
+/// The condition that no request holds the row.
+pub(super) fn is_free(db: &impl ConnectionTrait) -> Condition {
+    Condition::any()
+        .add(Column::Holder.is_null())
+        .add(Expr::col(Column::UntilMs).lte(crate::now_ms(db)))
+}
+
 impl UploadLease {
     /// A lease that is not taken yet. `holder` must be unique to the request.
     #[must_use]
@@ -57,29 +71,42 @@ impl UploadLease {
         Self { upload, holder }
     }
 
-    /// Asks the holder to release the upload.
+    /// Asks the holder to release the upload, and returns who holds it; `None` if the upload is gone.
     ///
     /// # Errors
     /// Any database error.
-    pub async fn ask(&self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
+    pub async fn ask(&self, db: &impl ConnectionTrait) -> Result<Option<Holding>, DbErr> {
         let update = Entity::update_many().filter(Column::Id.eq(self.upload.as_str()));
         let update = update.col_expr(Column::Claimant, Expr::value(self.holder.as_str()));
-        update.exec(db).await.map(drop)
+        let row = update.exec_with_returning(db).await?.pop();
+        Ok(row.map(|row| Holding {
+            holder: row.holder,
+            until_ms: row.until_ms,
+        }))
     }
 
-    /// Takes the upload if no other request holds it, or with `by_force` also then. Returns the row as the previous
-    /// holder left it; `None` if another request holds it, or if the upload is gone.
+    /// Takes the upload if no other request holds it, or by force from a holder that is still `replaced`. Returns the
+    /// row as the previous holder left it; `None` if another request holds it, or if the upload is gone.
     ///
     /// # Errors
     /// Any database error.
-    pub async fn take(&self, db: &impl ConnectionTrait, by_force: bool) -> Result<Option<Model>, DbErr> {
-        let is_free = Condition::any()
-            .add(Column::Holder.is_null())
-            .add(Expr::col(Column::UntilMs).lte(crate::now_ms(db)));
-        let mut update = Entity::update_many().filter(Column::Id.eq(self.upload.as_str()));
-        if !by_force {
-            update = update.filter(is_free);
+    pub async fn take(&self, db: &impl ConnectionTrait, replaced: Option<&Holding>) -> Result<Option<Model>, DbErr> {
+        let mut may_be_taken = is_free(db);
+        if let Some(Holding { holder, until_ms }) = replaced {
+            let is_same = Condition::all().add(Column::Holder.eq(holder.as_deref()));
+            may_be_taken = may_be_taken.add(is_same.add(Column::UntilMs.eq(*until_ms)));
         }
+        self.take_if(db, may_be_taken).await
+    }
+
+    /// Takes the upload on a condition.
+    pub(super) async fn take_if(
+        &self,
+        db: &impl ConnectionTrait,
+        condition: Condition,
+    ) -> Result<Option<Model>, DbErr> {
+        let update = Entity::update_many().filter(Column::Id.eq(self.upload.as_str()));
+        let update = update.filter(condition);
         // A holder that released the row is not in it any more.
         let was_replaced = Expr::col(Column::Holder).is_not_null().or(Expr::col(Column::Replaced));
         let update = update
@@ -87,10 +114,7 @@ impl UploadLease {
             .col_expr(Column::Claimant, Expr::value(Option::<String>::None))
             .col_expr(Column::Replaced, was_replaced)
             .col_expr(Column::UntilMs, lease::end(db));
-        if update.exec(db).await?.rows_affected == 0 {
-            return Ok(None);
-        }
-        Entity::find().filter(self.is_held()).one(db).await
+        Ok(update.exec_with_returning(db).await?.pop())
     }
 
     /// The condition of every write: the row is held by this request.
@@ -100,12 +124,14 @@ impl UploadLease {
             .add(Column::Holder.eq(self.holder.as_str()))
     }
 
-    /// The id of the upload if this request holds it, as the condition of writes to other tables.
+    /// The id of the upload if this request holds it, as the condition of writes to other tables. On Postgres it locks
+    /// the row, so that no other request takes it before the write is committed. SQLite has one writer.
     pub(crate) fn held_upload(&self) -> SelectStatement {
         Query::select()
             .column(Column::Id)
             .from(Entity)
             .cond_where(self.is_held())
+            .lock(LockType::Update)
             .to_owned()
     }
 
@@ -218,6 +244,7 @@ impl UploadLease {
             .filter(Column::Sha256.is_null())
             .col_expr(Column::Key, Expr::value(file.key.as_str()))
             .col_expr(Column::MultipartId, Expr::value(file.multipart_id.clone()))
+            .col_expr(Column::Replaced, Expr::value(false))
             .col_expr(Column::PartBytes, Expr::value(stored(file.part_bytes)))
             .col_expr(Column::LengthBytes, Expr::value(Option::<i64>::None))
             .col_expr(Column::ReceivedBytes, Expr::value(0_i64))

@@ -55,7 +55,7 @@ async fn begin(db: &DatabaseConnection, link: &guest_link::Model, id: &str) -> b
 
 async fn remove(db: &DatabaseConnection, id: &str) -> bool {
     let lease = UploadLease::new(id.to_owned(), "1".to_owned());
-    lease.take(db, true).await.unwrap();
+    lease.take(db, None).await.unwrap();
     entity::write(db, async |db| lease.delete(db).await).await.unwrap()
 }
 
@@ -146,7 +146,7 @@ async fn received_files_of_guests_wait_for_a_task_or_an_error() {
     };
     assert_eq!(waiting().await, ["a", "b"]);
     let lease = UploadLease::new("a".to_owned(), "1".to_owned());
-    lease.take(&db, false).await.unwrap().unwrap();
+    lease.take(&db, None).await.unwrap().unwrap();
     assert_eq!(waiting().await, ["b"], "a is held");
     let fail = async || entity::write(&db, async |db| upload::fail(db, "b", "recipe_invalid", "x").await).await;
     assert!(fail().await.unwrap() && !fail().await.unwrap());

@@ -28,6 +28,7 @@ async fn the_migration_inserts_the_images_of_unfinished_tasks() {
                 safe_name: "a.mp4".to_owned(),
                 preset: None,
                 recipe,
+                webhook_url: None,
             };
             task::create(db, user, new).await
         });

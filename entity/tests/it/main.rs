@@ -8,6 +8,7 @@ mod claims;
 mod connection_errors;
 mod costs;
 mod damaged_files;
+mod deliveries;
 mod events;
 mod fetches;
 mod full_disk;

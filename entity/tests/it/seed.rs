@@ -73,6 +73,7 @@ pub(crate) async fn task_of(db: &DatabaseConnection, owner: UserId) -> Model {
             safe_name: "d_a_1.mov".to_owned(),
             preset: Some("web".to_owned()),
             recipe: json!({"outputs": [{"kind": "mp4"}]}),
+            webhook_url: None,
         };
         let task = task::create(db, owner, new).await?;
         let created = event::New::of_task(db, EventType::TaskCreated, task.task_id()).await?;

@@ -135,6 +135,7 @@ async fn same_task_with_its_own_source(db: &DatabaseConnection, first: &Model) -
             safe_name: "again.mov".to_owned(),
             preset: first.preset.clone(),
             recipe: first.recipe.clone(),
+            webhook_url: None,
         };
         task::create(db, first.owner(), new).await
     })

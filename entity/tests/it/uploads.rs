@@ -58,13 +58,27 @@ async fn a_request_that_was_replaced_changes_nothing() {
     let owner = new_task(&db).await.owner();
     new_upload(&db, owner, "a").await;
     let (first, second) = (lease("a", "1"), lease("a", "2"));
-    assert!(first.take(&db, false).await.unwrap().is_some());
-    assert!(second.take(&db, false).await.unwrap().is_none(), "it is held");
+    assert!(first.take(&db, None).await.unwrap().is_some());
+    assert!(second.take(&db, None).await.unwrap().is_none(), "it is held");
     assert_eq!(first.state(&db).await.unwrap(), Ownership::Held);
-    second.ask(&db).await.unwrap();
+    let seen = second.ask(&db).await.unwrap().unwrap();
     assert_eq!(first.state(&db).await.unwrap(), Ownership::Wanted);
     assert!(record(&db, &first, 5, &["p"]).await);
-    let taken = second.take(&db, true).await.unwrap().unwrap();
+    db.execute_unprepared("UPDATE uploads SET until_ms = until_ms + 1")
+        .await
+        .unwrap();
+    let refused = second.take(&db, Some(&seen)).await.unwrap();
+    assert!(refused.is_none(), "the holder has renewed its lease");
+    let seen = second.ask(&db).await.unwrap().unwrap();
+    let taken = second.take(&db, Some(&seen)).await.unwrap().unwrap();
+    assert!(
+        lease("a", "3").take(&db, Some(&seen)).await.unwrap().is_none(),
+        "another newcomer was faster"
+    );
+    assert!(
+        lease("z", "3").ask(&db).await.unwrap().is_none(),
+        "there is no such upload"
+    );
     assert_eq!((taken.received(), taken.claimant, taken.replaced), (5, None, true));
     assert_eq!(first.state(&db).await.unwrap(), Ownership::Lost);
     assert!(!record(&db, &first, 9, &["q"]).await);
@@ -78,15 +92,15 @@ async fn a_request_that_was_replaced_changes_nothing() {
     assert_eq!((row.received(), row.length(), row.sha256), (5, Some(10), None));
 
     second.release(&db).await.unwrap();
-    let taken = first.take(&db, false).await.unwrap().expect("it is free");
+    let taken = first.take(&db, None).await.unwrap().expect("it is free");
     assert!(taken.replaced, "until the file is moved");
     let moved = entity::write(&db, async |db| first.move_to(db, "b", Some("m")).await);
     assert!(moved.await.unwrap());
     first.release(&db).await.unwrap();
-    let taken = first.take(&db, false).await.unwrap().unwrap();
+    let taken = first.take(&db, None).await.unwrap().unwrap();
     assert_eq!((taken.key.as_str(), taken.replaced), ("b", false));
     db.execute_unprepared("UPDATE uploads SET until_ms = 1").await.unwrap();
-    assert!(second.take(&db, false).await.unwrap().is_some(), "its lease has ended");
+    assert!(second.take(&db, None).await.unwrap().is_some(), "its lease has ended");
 }
 
 #[tokio::test]
@@ -98,15 +112,61 @@ async fn a_file_is_handed_over_once_and_only_when_it_is_complete() {
     assert!(upload::of_user(&db, other, "a").await.unwrap().is_none());
     assert_eq!(upload::count_open(&db, owner, false).await.unwrap(), 1);
     let lease = lease("a", "1");
-    lease.take(&db, false).await.unwrap().unwrap();
+    lease.take(&db, None).await.unwrap().unwrap();
     assert!(record(&db, &lease, 10, &["p", "q"]).await);
     assert!(!attach(&db, &lease, task.id).await, "it is not complete");
     assert!(lease.complete(&db, "abc").await.unwrap());
     assert!(attach(&db, &lease, task.id).await);
     assert!(!attach(&db, &lease, task.id).await, "it is released");
-    lease.take(&db, false).await.unwrap().unwrap();
+    lease.take(&db, None).await.unwrap().unwrap();
     assert!(!attach(&db, &lease, task.id).await, "it has a task");
     assert_eq!(upload::count_open(&db, owner, false).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_upload_that_begins_again_has_a_file_that_no_replaced_request_knows() {
+    let (db, _directory) = database("uploads").await;
+    let owner = new_task(&db).await.owner();
+    new_upload(&db, owner, "a").await;
+    let first = lease("a", "1");
+    first.take(&db, None).await.unwrap().unwrap();
+    db.execute_unprepared("UPDATE uploads SET replaced = (1 = 1)")
+        .await
+        .unwrap();
+    let empty = upload::EmptyFile {
+        key: "c".to_owned(),
+        multipart_id: None,
+        part_bytes: 0,
+    };
+    let again = entity::write(&db, async |db| first.begin_again(db, &empty).await);
+    assert!(again.await.unwrap());
+    let row = upload::of_user(&db, owner, "a").await.unwrap().unwrap();
+    assert_eq!(
+        (row.key.as_str(), row.replaced),
+        ("c", false),
+        "no other request knows the new file"
+    );
+}
+
+#[tokio::test]
+async fn files_to_which_a_replaced_request_may_write_are_removed_again_later() {
+    let (db, _directory) = database("uploads").await;
+    let owner = new_task(&db).await.owner();
+    for id in ["a", "b"] {
+        new_upload(&db, owner, id).await;
+    }
+    lease("a", "1").take(&db, None).await.unwrap().unwrap();
+    let dead = "UPDATE uploads SET expires_at_ms = 1, until_ms = 1";
+    db.execute_unprepared(dead).await.unwrap();
+    for expired in upload::expired(&db, "sweeper", 10).await.unwrap() {
+        expired.delete(&db).await.unwrap();
+    }
+    let due = entity::trash::due(&db, 10).await.unwrap();
+    assert_eq!(due, ["sources/b", "uploads/b/"]);
+    db.execute_unprepared("UPDATE trash SET due_at_ms = due_at_ms - 3600000")
+        .await
+        .unwrap();
+    assert_eq!(entity::trash::due(&db, 10).await.unwrap().len(), 4);
 }
 
 #[tokio::test]
@@ -118,7 +178,7 @@ async fn an_expired_upload_is_taken_once_and_deleted_with_its_parts_and_files() 
     }
     let held = lease("b", "1");
     for lease in [&lease("a", "1"), &held] {
-        lease.take(&db, false).await.unwrap().unwrap();
+        lease.take(&db, None).await.unwrap().unwrap();
         assert!(record(&db, lease, 5, &["p"]).await);
     }
     lease("a", "1").release(&db).await.unwrap();
@@ -126,6 +186,8 @@ async fn an_expired_upload_is_taken_once_and_deleted_with_its_parts_and_files() 
         .await
         .unwrap();
     assert!(upload::of_user(&db, owner, "a").await.unwrap().is_none());
+    assert!(!upload::extend(&db, "a", TTL).await.unwrap(), "its time is over");
+    assert!(upload::extend(&db, "c", TTL).await.unwrap());
     let expired = upload::expired(&db, "sweeper", 10).await.unwrap();
     assert_eq!(expired.len(), 1, "b is held, c has time");
     assert!(upload::expired(&db, "other", 10).await.unwrap().is_empty());

@@ -167,10 +167,21 @@ async fn the_size_limit_counts_the_whole_file() {
         Err(Error::TooLarge { max_bytes: 9 })
     ));
     assert_eq!(body(rest(&host, limits(10)).await.unwrap()).await.unwrap(), b"456789");
-    let host = Host::new(rest_of("Content-Range: bytes 4-9/*")).await;
-    assert!(matches!(rest(&host, limits(9)).await, Err(Error::TooLarge { .. })));
-    let download = rest(&host, limits(10)).await.unwrap();
-    assert_eq!((download.first_byte(), download.total_bytes()), (4, None));
+}
+
+#[tokio::test]
+async fn a_rest_of_a_file_of_unknown_size_is_asked_for_as_a_whole() {
+    let host = Host::new(vec![partial("Content-Range: bytes 4-9/*", "456789")]).await;
+    assert!(matches!(rest(&host, LIMITS).await, Err(Error::Changed)));
+}
+
+#[tokio::test]
+async fn a_rest_that_ends_before_the_file_is_cut() {
+    let host = Host::new(vec![partial("Content-Range: bytes 4-6/10\nContent-Length: 3", "456")]).await;
+    assert!(matches!(
+        body(rest(&host, LIMITS).await.unwrap()).await,
+        Err(Error::Cut)
+    ));
 }
 
 #[tokio::test]

@@ -12,7 +12,13 @@ use std::time::Duration;
 use url::Url;
 
 /// Reads the settings of the API.
-pub(super) fn config(env: &Environment<'_>, role: Role, data_dir: &Path, limits: Limits) -> Result<Config, BadSetting> {
+pub(super) fn config(
+    env: &Environment<'_>,
+    role: Role,
+    data_dir: &Path,
+    limits: Limits,
+    storage_url: &str,
+) -> Result<Config, BadSetting> {
     let secrets: Secrets = secret::secrets(env, role, data_dir)?;
     let default = Config::new(secrets);
     let presets: Vec<&str> = domain::preset::built_in().iter().map(|preset| preset.name).collect();
@@ -36,6 +42,7 @@ pub(super) fn config(env: &Environment<'_>, role: Role, data_dir: &Path, limits:
     app.limits = limits;
     app.upload_ttl = uploads::ttl(env)?;
     app.outbound = uploads::outbound(env)?;
+    app.sealer = secret::sealer(env, role, data_dir)?;
     app.threads = threads(workers(env)?);
     app.password_policy = env.one_of("RUSHES_PASSWORD_POLICY", &policies, PasswordPolicy::Basic)?;
     Ok(Config {
@@ -57,11 +64,7 @@ pub(super) fn config(env: &Environment<'_>, role: Role, data_dir: &Path, limits:
             .text("RUSHES_CATALOG_DIR")?
             .map_or_else(|| data_dir.join("catalog"), PathBuf::from),
         degraded: degraded(env)?,
-        delivery: env.one_of(
-            "RUSHES_DELIVERY",
-            &[("backend", Delivery::Backend), ("nginx", Delivery::Nginx)],
-            Delivery::Backend,
-        )?,
+        delivery: delivery(env, storage_url)?,
         hsts: hsts(env)?,
         ..default
     })
@@ -93,6 +96,20 @@ fn degraded(env: &Environment<'_>) -> Result<DegradedBounds, BadSetting> {
         private: age("RUSHES_DEGRADED_PRIVATE_S", default.private)?,
         public: age("RUSHES_DEGRADED_PUBLIC_S", default.public)?,
     })
+}
+
+fn delivery(env: &Environment<'_>, storage_url: &str) -> Result<Delivery, BadSetting> {
+    let accepted = [
+        ("backend", Delivery::Backend),
+        ("nginx", Delivery::Nginx),
+        ("redirect", Delivery::Redirect),
+    ];
+    let delivery = env.one_of("RUSHES_DELIVERY", &accepted, Delivery::Backend)?;
+    if delivery == Delivery::Redirect && !storage_url.starts_with("s3:") {
+        let accepted = "backend or nginx, because STORAGE_URL is a directory";
+        return Err(bad("RUSHES_DELIVERY", "\"redirect\"", accepted));
+    }
+    Ok(delivery)
 }
 
 fn hsts(env: &Environment<'_>) -> Result<Option<Duration>, BadSetting> {

@@ -44,6 +44,7 @@ pub const NAMES: &[&str] = &[
     "RUSHES_LINK_TTL_S",
     "RUSHES_PASSWORD_POLICY",
     "RUSHES_JWT_SECRET",
+    "RUSHES_SEALING_KEY",
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
 ];

@@ -13,7 +13,8 @@ pub(super) fn ttl(env: &Environment<'_>) -> Result<Duration, BadSetting> {
         .map(Duration::from_secs)
 }
 
-/// Addresses beside those of the public internet that fetches of files may reach: `RUSHES_OUTBOUND_ALLOW`.
+/// Addresses beside those of the public internet that fetches of files and webhooks may reach:
+/// `RUSHES_OUTBOUND_ALLOW`.
 pub(super) fn outbound(env: &Environment<'_>) -> Result<Policy, BadSetting> {
     let name = "RUSHES_OUTBOUND_ALLOW";
     let list = env.text(name)?.unwrap_or_default();

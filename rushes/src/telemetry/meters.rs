@@ -154,6 +154,11 @@ const METRICS: &[(&str, Kind, &str)] = &[
         "Time from an event to its delivery to the streams of this process.",
     ),
     (
+        "rushes_webhook_attempts_total",
+        Counter,
+        "Attempts to deliver a message to a webhook by outcome: delivered, retried (it will be tried again), or failed for good.",
+    ),
+    (
         "rushes_disk_free_bytes",
         Gauge,
         "Free bytes of the file system of a directory of this process.",
@@ -199,6 +204,9 @@ pub(super) fn initialize(settings: &Settings) {
     if matches!(settings.role, Role::Up | Role::Worker) {
         for code in domain::Code::of_tasks() {
             counter!("rushes_task_failures_total", "code" => code.as_str()).absolute(0);
+        }
+        for outcome in ["delivered", "retried", "failed"] {
+            counter!("rushes_webhook_attempts_total", "outcome" => outcome).absolute(0);
         }
         counter!("rushes_tasks_postponed_total").absolute(0);
         counter!("rushes_leases_expired_total").absolute(0);

@@ -1,11 +1,11 @@
 //! Unfinished files in a bucket: multipart uploads.
 
 use super::hash;
-use super::position::{Extent, Multipart, Position, Progress, not_found, split_for_block};
+use super::position::{Extent, Multipart, Position, Proceed, Progress, in_use, not_found, split_for_block};
 use crate::error::Error;
 use crate::key::Key;
 use crate::memory::{BLOCK_BYTES, Memory, Reserved};
-use crate::storage::Storage;
+use crate::storage::{Location, Storage};
 use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt;
 use object_store::aws::AmazonS3;
@@ -35,13 +35,16 @@ pub(super) async fn begin(bucket: &AmazonS3, key: &Key, part_bytes: u64) -> Resu
 /// its object, and its tail.
 pub(super) async fn copy(
     storage: &Storage,
-    bucket: &Arc<AmazonS3>,
     from: &Position,
     to: &Position,
+    proceed: &Proceed,
 ) -> Result<Progress, Error> {
     let gone = || not_found(&from.key);
     let old = from.multipart.as_ref().ok_or_else(gone)?;
     let new = to.multipart.as_ref().ok_or_else(gone)?;
+    let Location::Bucket(bucket) = storage.location.as_ref() else {
+        return Err(gone());
+    };
     let mut appender = BucketAppender::open(storage, bucket.clone(), to, new).await?;
     for (key, bytes) in [
         (Some(&from.key), old.whole_bytes(from.bytes)),
@@ -51,6 +54,7 @@ pub(super) async fn copy(
         let mut chunks = storage.get_range(key, 0..bytes).await?;
         while let Some(chunk) = chunks.try_next().await? {
             appender.write(&chunk).await?;
+            proceed().then_some(()).ok_or_else(|| in_use(&to.key))?;
         }
     }
     let progress = appender.checkpoint(Extent::Everything).await?;
@@ -79,6 +83,8 @@ pub(super) struct BucketAppender {
     hash: Sha256,
     /// The hash of the whole parts.
     hash_of_parts: Sha256,
+    /// The object with the bytes of the current part, until more bytes come.
+    stored_tail: Option<Key>,
     sending: JoinSet<Result<(u32, String), Error>>,
     sent: Vec<(u32, String)>,
 }
@@ -105,6 +111,7 @@ impl BucketAppender {
             number: u32::try_from(number).unwrap_or(u32::MAX),
             hash_of_parts: hash.clone(),
             hash,
+            stored_tail: None,
             sending: JoinSet::new(),
             sent: Vec::new(),
         };
@@ -115,14 +122,16 @@ impl BucketAppender {
                 appender.write(&chunk).await?;
             }
         }
-        if appender.filled as u64 == tail_bytes {
-            return Ok(appender);
+        if appender.filled as u64 != tail_bytes {
+            return Err(not_found(&position.key));
         }
-        Err(not_found(&position.key))
+        appender.stored_tail.clone_from(&multipart.tail);
+        Ok(appender)
     }
 
     pub(super) async fn write(&mut self, mut chunk: &[u8]) -> Result<(), Error> {
         while !chunk.is_empty() {
+            self.stored_tail = None;
             if self.filled == self.part_bytes {
                 self.send().await?;
             }
@@ -211,7 +220,7 @@ impl BucketAppender {
         }
         self.wait_for_sending(0).await?;
         let whole = u64::from(self.number) * self.part_bytes as u64;
-        if extent == Extent::WholeParts || self.filled == 0 {
+        if extent == Extent::Ready || self.filled == 0 {
             return Ok(self.progress(whole, None));
         }
         let bytes = whole + self.filled as u64;
@@ -228,8 +237,11 @@ impl BucketAppender {
         }
     }
 
-    /// Stores the bytes behind the last whole part as an object. No more bytes follow.
+    /// Stores the bytes behind the last whole part as an object, if they are none already. No more bytes follow.
     async fn put_tail(&mut self) -> Result<Key, Error> {
+        if let Some(tail) = self.stored_tail.take() {
+            return Ok(tail);
+        }
         let tail = Key::upload_tail(&self.key, Uuid::new_v4());
         let payload = self.take_part();
         let put = self.bucket.put(&tail.location(), payload).await;

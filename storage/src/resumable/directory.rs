@@ -1,11 +1,16 @@
 //! Unfinished files in a directory.
+//!
+//! Bytes are written while the next ones arrive, and are synced to disk while the ones after them are written: a
+//! checkpoint on the way begins a sync and returns what the sync before it made durable. So neither the network nor the
+//! disk waits for the other.
 
 use super::hash;
-use super::position::{Position, Progress, not_found, split_for_block};
+use super::position::{Extent, Position, Proceed, Progress, in_use, not_found, split_for_block};
 use crate::error::Error;
 use crate::key::Key;
 use crate::memory::{BLOCK_BYTES, Memory, Reserved};
 use bytes::{Bytes, BytesMut};
+use nix::sys::statvfs::fstatvfs;
 use sha2::{Digest, Sha256};
 use std::fs::{File, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -17,6 +22,11 @@ use tokio::time::{Instant, sleep};
 /// Time to wait for the lock of another appender, which has been told to end.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
+/// Space of the file system that unfinished files leave free: this part of it, and at most this many bytes.
+const RESERVE_PART: u64 = 16;
+const RESERVE_BYTES: u64 = 16 << 20;
+/// Bytes of a piece of a copy.
+const COPY_BYTES: u64 = 32 << 20;
 
 /// Writes bytes behind a position: one block on a thread for blocking work, while the next one is filled.
 #[derive(Debug)]
@@ -24,6 +34,9 @@ pub(super) struct DirectoryAppender {
     key: Key,
     target: Option<Target>,
     running: Option<JoinHandle<(Target, io::Result<()>)>>,
+    /// The sync that the last checkpoint began, and what is durable after it.
+    syncing: Option<(Progress, JoinHandle<io::Result<()>>)>,
+    durable: Progress,
     memory: Memory,
     reserved: Option<Reserved>,
     buffer: BytesMut,
@@ -35,15 +48,28 @@ pub(super) struct DirectoryAppender {
 struct Target {
     file: File,
     hash: Sha256,
-    durable_bytes: u64,
 }
 
 impl Target {
     fn write(&mut self, block: &[u8]) -> io::Result<()> {
+        check_free_space(&self.file)?;
         self.file.write_all(block)?;
         self.hash.update(block);
         Ok(())
     }
+}
+
+/// Refuses more bytes when the file system has hardly any space left. Unfinished files stay on a full disk, and a request
+/// that removes one needs space for rows in the database, which is on the same disk in a small setup.
+fn check_free_space(file: &File) -> io::Result<()> {
+    let disk = fstatvfs(file)?;
+    // Numbers of blocks of one size.
+    let (free, total) = (disk.blocks_available(), disk.blocks());
+    let reserve = (total / RESERVE_PART).min(RESERVE_BYTES / disk.fragment_size().max(1));
+    if free < reserve {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
+    Ok(())
 }
 
 /// Creates an empty file whose name is durable.
@@ -60,21 +86,28 @@ pub(super) async fn create(key: &Key, root: &Path) -> Result<(), Error> {
 }
 
 /// Copies the first bytes of an unfinished file to a new one, whose name is durable then.
-pub(super) async fn copy(from: &Key, to: &Key, root: &Path, bytes: u64) -> Result<(), Error> {
+pub(super) async fn copy(from: &Position, to: &Key, root: &Path, proceed: &Proceed) -> Result<(), Error> {
     create(to, root).await?;
-    let paths: [PathBuf; 2] = [from, to].map(|key| root.join(key.as_str()));
-    blocking(to, "write", move || {
-        let [from, to] = paths;
-        let mut to = File::options().write(true).open(to)?;
-        let copied = io::copy(&mut io::Read::take(File::open(from)?, bytes), &mut to)?;
-        to.sync_all()?;
-        if copied == bytes {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::UnexpectedEof.into())
+    let paths: [PathBuf; 2] = [&from.key, to].map(|key| root.join(key.as_str()));
+    let (bytes, proceed) = (from.bytes, proceed.clone());
+    let is_whole = blocking(to, "write", move || {
+        let [from, to] = paths.map(|path| File::options().read(true).write(true).open(path));
+        let (mut from, mut to, mut left) = (from?, to?, bytes);
+        while left > 0 {
+            let piece = left.min(COPY_BYTES);
+            let copied = io::copy(&mut io::Read::take(&mut from, piece), &mut to)?;
+            to.sync_data()?;
+            if copied < piece {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if !proceed() {
+                return Ok(false);
+            }
+            left -= piece;
         }
-    })
-    .await
+        to.sync_all().map(|()| true)
+    });
+    is_whole.await?.then_some(()).ok_or_else(|| in_use(to))
 }
 
 /// Runs work on a file on a thread for blocking work.
@@ -127,12 +160,14 @@ impl DirectoryAppender {
         let file = open_when_free(position, root).await?;
         Ok(Self {
             key,
-            target: Some(Target {
-                file,
-                hash,
-                durable_bytes: bytes,
-            }),
+            durable: Progress {
+                bytes,
+                hash_state: hash::to_text(&hash),
+                ..Progress::default()
+            },
+            target: Some(Target { file, hash }),
             running: None,
+            syncing: None,
             memory,
             reserved: None,
             buffer: BytesMut::new(),
@@ -197,36 +232,54 @@ impl DirectoryAppender {
         Ok(target)
     }
 
-    /// Syncs all bytes to disk.
-    pub(super) async fn checkpoint(&mut self) -> Result<Progress, Error> {
-        let block = self.block();
-        let mut target = self.idle().await?;
-        let bytes = self.bytes;
-        let synced = spawn_blocking(move || {
-            let synced = target.write(&block).and_then(|()| target.file.sync_data());
-            (target, synced)
-        });
-        self.running = Some(synced);
-        let mut target = self.idle().await?;
-        target.durable_bytes = bytes;
-        let hash_state = hash::to_text(&target.hash);
-        self.target = Some(target);
-        Ok(Progress {
-            bytes,
-            hash_state,
+    /// Begins to sync all bytes to disk. Returns what is durable: for [`Extent::Ready`] the bytes of the sync before,
+    /// otherwise all.
+    pub(super) async fn checkpoint(&mut self, extent: Extent) -> Result<Progress, Error> {
+        self.end_sync().await?;
+        self.begin_sync().await?;
+        if extent != Extent::Ready {
+            self.end_sync().await?;
+        }
+        Ok(self.durable.clone())
+    }
+
+    /// Writes the collected bytes and starts a sync of the file.
+    async fn begin_sync(&mut self) -> Result<(), Error> {
+        self.pass_on().await?;
+        let target = self.idle().await?;
+        let progress = Progress {
+            bytes: self.bytes,
+            hash_state: hash::to_text(&target.hash),
             ..Progress::default()
-        })
+        };
+        let file = target.file.try_clone();
+        self.target = Some(target);
+        let file = file.map_err(|source| Error::of_object_io("write", &self.key, source))?;
+        self.syncing = Some((progress, spawn_blocking(move || file.sync_data())));
+        Ok(())
+    }
+
+    /// Waits for the sync in progress.
+    async fn end_sync(&mut self) -> Result<(), Error> {
+        if let Some((progress, sync)) = self.syncing.take() {
+            let synced = sync.await.map_err(io::Error::from).flatten();
+            synced.map_err(|source| Error::of_object_io("write", &self.key, source))?;
+            self.durable = progress;
+        }
+        Ok(())
     }
 
     /// Cuts the file to the last checkpoint, which also gives a full disk its space back.
     pub(super) async fn roll_back(mut self) {
         self.buffer.clear();
+        let _ = self.end_sync().await;
+        let bytes = self.durable.bytes;
         let target = match self.idle().await {
             Ok(target) => Some(target),
             Err(_) => self.target.take(),
         };
         if let Some(target) = target {
-            let cut = spawn_blocking(move || target.file.set_len(target.durable_bytes));
+            let cut = spawn_blocking(move || target.file.set_len(bytes));
             if !matches!(cut.await, Ok(Ok(()))) {
                 tracing::warn!(key = %self.key, "failed to cut an unfinished file; its next request does");
             }

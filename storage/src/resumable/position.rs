@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::key::Key;
 use crate::memory::BLOCK_BYTES;
+use std::sync::Arc;
 
 /// The durable bytes of an unfinished file.
 #[derive(Clone, Debug)]
@@ -51,17 +52,26 @@ pub struct Progress {
 /// The extent of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// As many bytes as can be made durable at once: in a bucket the whole parts.
-    WholeParts,
+    /// The bytes that are durable without a pause in the writing: in a bucket the whole parts, in a directory the bytes
+    /// up to the checkpoint before. More bytes follow.
+    Ready,
     /// All bytes, with others to follow in a later request.
     Everything,
     /// All bytes, the last of the file included.
     End,
 }
 
+/// A function that is called between the pieces of a copy. It returns `false` to end the copy.
+pub type Proceed = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// The error of a file that is gone.
 pub(super) fn not_found(key: &Key) -> Error {
     Error::NotFound { key: key.to_string() }
+}
+
+/// The error of a file that another request writes to.
+pub(super) fn in_use(key: &Key) -> Error {
+    Error::InUse { key: key.to_string() }
 }
 
 /// The bytes of a chunk that fit into a block that has `filled` bytes, and the others.

@@ -2,11 +2,10 @@
 
 use super::hash;
 use super::position::{Multipart, Position, Progress, not_found};
-use crate::error::{Error, is_part_refusal};
+use crate::error::Error;
 use crate::key::Key;
 use crate::storage::{Location, Storage};
 use futures::TryStreamExt;
-use object_store::multipart::{MultipartStore, PartId};
 use object_store::signer::{Method, SignedUrlOptions, Signer};
 use sha2::Digest;
 use std::time::Duration;
@@ -48,33 +47,12 @@ impl Storage {
             ("uploadId", multipart_id.to_owned()),
         ];
         let (options, location) = (SignedUrlOptions::new().with_query(query), key.location());
-        let signed = signer.signed_url_opts(Method::PUT, &location, lifetime, &options).await;
+        let signed = signer
+            .store
+            .signed_url_opts(Method::PUT, &location, lifetime, &options)
+            .await;
         let signed = signed.map_err(|source| Error::of_store("sign", key.as_str(), source))?;
         Ok(signed.into())
-    }
-
-    /// Makes an object of the parts that a client has written, named by the `ETag` of each, and returns its length in
-    /// bytes. It is no error if it is an object already.
-    ///
-    /// # Errors
-    /// [`Error::PartsRefused`]; [`Error::NotFound`] if the multipart upload is gone; [`Error::Unavailable`].
-    pub async fn assemble(&self, position: &Position, parts: Vec<String>) -> Result<u64, Error> {
-        let key = &position.key;
-        if let Some(bytes) = self.head(key).await? {
-            return Ok(bytes);
-        }
-        let (Location::Bucket(bucket), Some(multipart)) = (self.location.as_ref(), &position.multipart) else {
-            return Err(not_found(key));
-        };
-        let parts = parts.into_iter().map(|content_id| PartId { content_id }).collect();
-        let completed = bucket.complete_multipart(&key.location(), &multipart.id, parts).await;
-        // Another request may have completed it while this one tried.
-        match (self.head(key).await?, completed) {
-            (Some(bytes), _) => Ok(bytes),
-            (None, Ok(_)) => Err(not_found(key)),
-            (None, Err(source)) if is_part_refusal(&source) => Err(Error::PartsRefused { key: key.to_string() }),
-            (None, Err(source)) => Err(Error::of_store("write", key.as_str(), source)),
-        }
     }
 
     /// Reads at most `max_bytes` of an object behind a position and returns the position after them, with the hash of

@@ -1,8 +1,8 @@
 //! The end of an unfinished file: it becomes a whole object, or is removed.
 
-use super::position::{Multipart, Position, Progress, not_found};
+use super::position::{Multipart, Position, Proceed, Progress, not_found};
 use super::{bucket, directory, hash};
-use crate::error::Error;
+use crate::error::{Error, is_no_such_upload, is_part_refusal};
 use crate::key::Key;
 use crate::put::Stored;
 use crate::storage::{Location, Storage};
@@ -17,23 +17,40 @@ impl Storage {
     /// [`Error::NotFound`] if the file is gone; [`Error::Unavailable`].
     pub async fn complete(&self, position: &Position, parts: Vec<String>) -> Result<Stored, Error> {
         let hash = hash::from_text(position.hash_state.as_deref(), &position.key)?;
-        // The process that completed it may have died before it could record that.
-        let is_complete = self.head(&position.key).await? == Some(position.bytes);
-        if let (Location::Bucket(bucket), Some(multipart), false) =
-            (self.location.as_ref(), &position.multipart, is_complete)
-        {
-            let parts = parts.into_iter().map(|content_id| PartId { content_id }).collect();
-            let location = position.key.location();
-            let completed = bucket.complete_multipart(&location, &multipart.id, parts);
-            let failed = |source| Error::of_store("write", position.key.as_str(), source);
-            completed.await.map_err(failed)?;
-        } else if !is_complete {
+        if self.assemble(position, parts).await? != position.bytes {
             return Err(not_found(&position.key));
         }
         Ok(Stored {
             bytes: position.bytes,
             sha256: hex::encode(hash.finalize()),
         })
+    }
+
+    /// Makes an object of parts, named by their content ids (`ETag`), and returns its length in bytes. It is no error
+    /// if it is an object already.
+    ///
+    /// # Errors
+    /// [`Error::PartsRefused`]; [`Error::NotFound`] if the file or its multipart upload is gone;
+    /// [`Error::Unavailable`].
+    pub async fn assemble(&self, position: &Position, parts: Vec<String>) -> Result<u64, Error> {
+        let key = &position.key;
+        // The process that completed it may have died before it could record that.
+        if let Some(bytes) = self.head(key).await? {
+            return Ok(bytes);
+        }
+        let (Location::Bucket(bucket), Some(multipart)) = (self.location.as_ref(), &position.multipart) else {
+            return Err(not_found(key));
+        };
+        let parts = parts.into_iter().map(|content_id| PartId { content_id }).collect();
+        let completed = bucket.complete_multipart(&key.location(), &multipart.id, parts).await;
+        // Another request may have completed it while this one tried.
+        match (self.head(key).await?, completed) {
+            (Some(bytes), _) => Ok(bytes),
+            (None, Ok(_)) => Err(not_found(key)),
+            (None, Err(source)) if is_no_such_upload(&source) => Err(not_found(key)),
+            (None, Err(source)) if is_part_refusal(&source) => Err(Error::PartsRefused { key: key.to_string() }),
+            (None, Err(source)) => Err(Error::of_store("write", key.as_str(), source)),
+        }
     }
 
     /// Aborts the multipart upload of an unfinished file; nothing in a directory. It is no error if it is gone or
@@ -46,7 +63,8 @@ impl Storage {
             return Ok(());
         };
         match bucket.abort_multipart(&key.location(), &id.to_owned()).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Ok(()) => Ok(()),
+            Err(error) if is_no_such_upload(&error) => Ok(()),
             // Servers differ in how they refuse to abort an upload that was completed.
             Err(_) if self.head(key).await?.is_some() => Ok(()),
             Err(source) => Err(Error::of_store("remove", key.as_str(), source)),
@@ -55,19 +73,20 @@ impl Storage {
 
     /// Copies the durable bytes of an unfinished file to a new one, because an appender that does not end may still
     /// write to the first one. `parts` are the content ids of its multipart upload. Returns the new multipart upload in
-    /// a bucket, and its progress.
+    /// a bucket, and its progress. `proceed` is called after each piece.
     ///
     /// # Errors
-    /// [`Error::Full`], [`Error::Unavailable`], [`Error::NotFound`].
+    /// [`Error::Full`], [`Error::Unavailable`], [`Error::NotFound`]; [`Error::InUse`] when `proceed` returns `false`.
     pub async fn copy_unfinished(
         &self,
         position: &Position,
         parts: Vec<String>,
         to: &Key,
+        proceed: &Proceed,
     ) -> Result<Option<(Multipart, Progress)>, Error> {
         match (self.location.as_ref(), &position.multipart) {
             (Location::Directory(root), _) => {
-                directory::copy(&position.key, to, root, position.bytes).await?;
+                directory::copy(position, to, root, proceed).await?;
                 Ok(None)
             }
             (Location::Bucket(store), Some(multipart)) => {
@@ -80,7 +99,7 @@ impl Storage {
                     hash_state: None,
                     multipart: Some(new.clone()),
                 };
-                let copied = bucket::copy(self, store, position, &start).await;
+                let copied = bucket::copy(self, position, &start, proceed).await;
                 if copied.is_err() {
                     // If this fails too, a lifecycle rule of the bucket removes it.
                     let _ = self.abort_multipart(to, Some(&new.id)).await;

@@ -153,13 +153,20 @@ impl Drop for SmallDisk {
 }
 
 /// Starts a server that sends this response to each request, or closes the connection if it is empty.
-async fn server_with_response(response: &'static str) -> SocketAddr {
+pub(crate) async fn server_with_response(response: &'static str) -> SocketAddr {
+    server_with_responses(vec![response]).await
+}
+
+/// Starts a server that sends these responses in order, and the last one again and again.
+pub(crate) async fn server_with_responses(responses: Vec<&'static str>) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
+        let last = responses.last().copied().unwrap_or_default();
+        let mut responses = responses.into_iter().chain(std::iter::repeat(last));
         while let Ok((mut socket, _)) = listener.accept().await {
             let _ = socket.read(&mut [0; 4_096]).await;
-            let _ = socket.write_all(response.as_bytes()).await;
+            let _ = socket.write_all(responses.next().unwrap().as_bytes()).await;
         }
     });
     address

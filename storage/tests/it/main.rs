@@ -5,6 +5,7 @@
 
 mod column;
 mod copying;
+mod destination;
 mod failures;
 mod presigned;
 mod put_file;

@@ -1,9 +1,11 @@
 //! Files that are written in several requests.
 
-use crate::column::columns;
+use crate::column::{columns, open_bucket};
+use crate::failures::{server_with_response, server_with_responses};
 use futures::TryStreamExt;
 use sha2::{Digest, Sha256};
-use storage::{Error, Extent, Key, Multipart, Position, Progress, Storage};
+use std::sync::Arc;
+use storage::{Error, Extent, Key, Multipart, Position, Proceed, Progress, Storage};
 use uuid::Uuid;
 
 /// A file that is being written, as a caller keeps it in its database.
@@ -52,6 +54,10 @@ impl File {
         }
         self.record(appender.checkpoint(extent).await.unwrap());
     }
+}
+
+fn proceed(is_held: bool) -> Proceed {
+    Arc::new(move || is_held)
 }
 
 fn data(length: usize) -> Vec<u8> {
@@ -124,6 +130,32 @@ async fn an_aborted_file_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn checkpoints_on_the_way_name_bytes_from_which_the_file_can_be_continued() {
+    for column in columns().await {
+        let (storage, data) = (&column.storage, data(40_000_000));
+        let mut file = File::begin(storage).await;
+        let mut appender = storage.resume(&file.position).await.unwrap();
+        let mut written = 0;
+        for piece in data.chunks(7_000_000).take(4) {
+            appender.write(piece).await.unwrap();
+            let progress = appender.checkpoint(Extent::Ready).await.unwrap();
+            assert!(progress.bytes <= (written + piece.len()) as u64);
+            file.record(progress);
+            written += piece.len();
+        }
+        assert!(file.position.bytes >= 10_000_000, "{:?}", file.position);
+        // The bytes behind the last checkpoint do not count.
+        appender.write(&[7; 300_000]).await.unwrap();
+        appender.roll_back().await;
+        let from = usize::try_from(file.position.bytes).unwrap();
+        file.append(storage, &data[from..], Extent::End).await;
+        let stored = storage.complete(&file.position, file.parts.clone()).await.unwrap();
+        assert_eq!(stored.sha256, hex::encode(Sha256::digest(&data)));
+        assert!(read(storage, &file.position.key).await == data);
+    }
+}
+
+#[tokio::test]
 async fn a_file_in_a_directory_has_one_writer_and_is_copied_for_the_next() {
     let directory = tempfile::tempdir().unwrap();
     let url = format!("file://{}", directory.path().display());
@@ -134,7 +166,9 @@ async fn a_file_in_a_directory_has_one_writer_and_is_copied_for_the_next() {
     let refused = storage.resume(&file.position).await;
     assert!(matches!(refused, Err(Error::InUse { .. })), "{refused:?}");
     let copy = Key::source(Uuid::new_v4());
-    let copied = storage.copy_unfinished(&file.position, Vec::new(), &copy).await;
+    let copied = storage
+        .copy_unfinished(&file.position, Vec::new(), &copy, &proceed(true))
+        .await;
     assert!(copied.unwrap().is_none());
     let old = std::mem::replace(&mut file.position.key, copy);
     first.write(&[7; 600_000]).await.unwrap();
@@ -153,8 +187,7 @@ async fn a_file_in_a_directory_has_one_writer_and_is_copied_for_the_next() {
 async fn a_file_in_a_bucket_is_copied_and_takes_no_more_parts_of_the_first_writer() {
     for column in columns().await {
         let storage = &column.storage;
-        // The server of the test refuses a second abort of a file without parts with a code of its own.
-        for (written, copies) in [(1_000_000, 1), (12_000_000, 2)] {
+        for (written, copies) in [(1_000_000, 2), (12_000_000, 2)] {
             let mut file = File::begin(storage).await;
             if file.position.multipart.is_none() {
                 continue;
@@ -164,7 +197,9 @@ async fn a_file_in_a_bucket_is_copied_and_takes_no_more_parts_of_the_first_write
             // Also when the process dies after the end of the multipart upload.
             for _ in 0..copies {
                 let copy = Key::source(Uuid::new_v4());
-                let copied = storage.copy_unfinished(&file.position, file.parts.clone(), &copy).await;
+                let copied = storage
+                    .copy_unfinished(&file.position, file.parts.clone(), &copy, &proceed(true))
+                    .await;
                 let (multipart, progress) = copied.unwrap().unwrap();
                 assert_eq!(progress.bytes, written as u64);
                 let mut moved = File {
@@ -186,10 +221,79 @@ async fn a_file_in_a_bucket_is_copied_and_takes_no_more_parts_of_the_first_write
                 let stored = storage.complete(&moved.position, moved.parts.clone()).await.unwrap();
                 assert_eq!(stored.sha256, hex::encode(Sha256::digest(&whole)));
                 assert!(read(storage, &moved.position.key).await == whole);
-                if copies > 1 {
-                    first = storage.resume(&file.position).await.unwrap();
-                }
+                first = storage.resume(&file.position).await.unwrap();
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_copy_ends_when_its_request_was_replaced_and_leaves_no_multipart_upload() {
+    for column in columns().await {
+        let storage = &column.storage;
+        let mut file = File::begin(storage).await;
+        file.append(storage, &data(6_000_000), Extent::Everything).await;
+        let copy = Key::source(Uuid::new_v4());
+        let replaced = proceed(false);
+        let copied = storage.copy_unfinished(&file.position, file.parts.clone(), &copy, &replaced);
+        let refused = copied.await;
+        assert!(matches!(refused, Err(Error::InUse { .. })), "{refused:?}");
+        storage.delete(&copy).await.unwrap();
+        storage.delete(&file.position.key).await.unwrap();
+        storage.delete_prefix(&file.position.key.upload_tails()).await.unwrap();
+        column.wait_until_empty().await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_without_bytes_keeps_the_tail() {
+    for column in columns().await {
+        let storage = &column.storage;
+        let mut file = File::begin(storage).await;
+        file.append(storage, &data(6_000_000), Extent::Everything).await;
+        let tail = |file: &File| file.position.multipart.as_ref().map(|multipart| multipart.tail.clone());
+        let before = tail(&file);
+        file.append(storage, &[], Extent::Everything).await;
+        assert_eq!((tail(&file), file.position.bytes), (before, 6_000_000));
+        let tails = file.position.key.upload_tails();
+        let expected = usize::from(file.position.multipart.is_some());
+        assert_eq!(storage.count(&tails, 10).await.unwrap(), expected, "{}", column.name);
+    }
+}
+
+#[tokio::test]
+async fn a_multipart_upload_that_is_gone_is_aborted_whatever_the_status_of_the_refusal_is() {
+    let gone = "HTTP/1.1 400 Bad Request\r\ncontent-length: 40\r\nconnection: close\r\n\r\n\
+                <Error><Code>NoSuchUpload</Code></Error>";
+    let storage = open_bucket(server_with_response(gone).await, "secret").await;
+    let key = Key::source(Uuid::new_v4());
+    storage.abort_multipart(&key, Some("an upload")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_another_request_completes_in_between_is_complete() {
+    let absent = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let gone = "HTTP/1.1 404 Not Found\r\ncontent-length: 40\r\nconnection: close\r\n\r\n\
+                <Error><Code>NoSuchUpload</Code></Error>";
+    let there = "HTTP/1.1 200 OK\r\ncontent-length: 7\r\nlast-modified: Mon, 02 Nov 2026 10:00:00 GMT\r\n\
+                 etag: \"a\"\r\nconnection: close\r\n\r\n";
+    let position = Position {
+        key: Key::source(Uuid::new_v4()),
+        bytes: 7,
+        hash_state: None,
+        multipart: Some(Multipart {
+            id: "an upload".to_owned(),
+            part_bytes: 5 << 20,
+            tail: None,
+        }),
+    };
+    for (replies, is_complete) in [(vec![absent, gone, there], true), (vec![absent, gone, absent], false)] {
+        let storage = open_bucket(server_with_responses(replies).await, "secret").await;
+        let completed = storage.complete(&position, vec!["a".to_owned()]).await;
+        if is_complete {
+            assert_eq!(completed.unwrap().bytes, 7);
+        } else {
+            assert!(matches!(completed, Err(Error::NotFound { .. })), "{completed:?}");
         }
     }
 }

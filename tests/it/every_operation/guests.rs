@@ -1,7 +1,8 @@
 //! The operations that the session of a guest opens.
 
-use super::Access::{Account, Public, Resource};
-use super::{OPERATIONS, call};
+use super::call;
+use super::table::Access::{Account, Public, Resource};
+use super::table::OPERATIONS;
 use serde_json::json;
 use tests::TestApp;
 

@@ -32,17 +32,26 @@ pub(super) enum Kind {
     Preset,
     /// A guest link.
     GuestLink,
+    /// A webhook.
+    Webhook,
+    /// A message to a webhook.
+    Delivery,
+    /// A credential.
+    Credential,
 }
 
 impl Kind {
     /// Creates a resource of `owner` whose name contains their user name. Returns the values of the path parameters.
     pub(super) async fn make(self, app: &TestApp, owner: &Caller) -> Vec<String> {
-        if let Self::Image | Self::Preset = self {
+        if let Self::Image | Self::Preset | Self::Credential = self {
             return vec![self.make_named(owner).await];
         }
         if let Self::Unfinished = self {
             let path = tests::Tus::of(owner.clone()).create("clip.mp4", 1_000).await;
             return vec![path.rsplit('/').next().unwrap().to_owned()];
+        }
+        if let Self::Webhook | Self::Delivery = self {
+            return vec![self.make_webhook(owner).await];
         }
         if let Self::Written = self {
             let upload = tests::Presigned::create(owner, MP4.len()).await;
@@ -66,7 +75,15 @@ impl Kind {
                 let reply = owner.post(&format!("/api/tasks/{id}/cancel"), &Value::Null).await;
                 assert_eq!(reply.status, 200, "{reply:?}");
             }
-            Self::Image | Self::Preset | Self::GuestLink | Self::Search | Self::Unfinished | Self::Written => {}
+            Self::Image
+            | Self::Preset
+            | Self::GuestLink
+            | Self::Credential
+            | Self::Search
+            | Self::Unfinished
+            | Self::Written
+            | Self::Webhook
+            | Self::Delivery => {}
             Self::Stream => app.finish_stream(id, &[("master.m3u8", b"#EXTM3U")]).await,
             Self::Processed | Self::Output | Self::Video => {
                 app.finish(id, &[("video.mp4", "mp4", "video/mp4", b"video")]).await;
@@ -83,18 +100,40 @@ impl Kind {
             | Self::Image
             | Self::Preset
             | Self::GuestLink
+            | Self::Credential
             | Self::Search
             | Self::Unfinished
-            | Self::Written => parts(task.body["file_path"].as_str().unwrap()),
+            | Self::Written
+            | Self::Webhook
+            | Self::Delivery => parts(task.body["file_path"].as_str().unwrap()),
         }
     }
 
-    /// Creates an image or a preset and returns its name.
+    /// Creates a webhook, or a message to one, and returns its id.
+    async fn make_webhook(self, owner: &Caller) -> String {
+        let url = format!("https://{}.example.com/", owner.username);
+        let webhook = owner.post("/api/webhooks", &json!({ "url": url })).await;
+        assert_eq!(webhook.status, 201, "{webhook:?}");
+        let path = format!("/api/webhooks/{}", webhook.body["id"]);
+        if let Self::Webhook = self {
+            return webhook.body["id"].to_string();
+        }
+        let sent = owner.post(&format!("{path}/test"), &Value::Null).await;
+        assert_eq!(sent.status, 202, "{sent:?}");
+        sent.body["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Creates an image, a preset or a credential and returns its name.
     async fn make_named(self, owner: &Caller) -> String {
         static NEXT: AtomicU16 = AtomicU16::new(0);
         let name = format!("{}-{}", owner.username, NEXT.fetch_add(1, Ordering::Relaxed));
         let reply = match self {
             Self::Image => owner.image(&name, tests::PNG.to_vec()).await,
+            Self::Credential => {
+                let endpoint = "https://s3.example.com";
+                let new = json!({"name": name, "endpoint": endpoint, "access_key_id": "k", "secret_access_key": "s"});
+                owner.post("/api/credentials", &new).await
+            }
             _ => {
                 let preset = json!({"name": name, "recipe": {"outputs": [{"kind": "mp4"}]}});
                 owner.post("/api/presets", &preset).await
@@ -115,6 +154,9 @@ impl Kind {
             Self::Image => (parts("absent"), "image_not_found"),
             Self::Preset => (parts("absent"), "preset_not_found"),
             Self::GuestLink => (parts("1000000"), "guest_link_not_found"),
+            Self::Webhook => (parts("1000000"), "webhook_not_found"),
+            Self::Delivery => (parts("msg_0197a6a1c2f17c10a1b2c3d4e5f60718"), "delivery_not_found"),
+            Self::Credential => (parts("absent"), "credential_not_found"),
             Self::Output => (parts("2026/01/31/1000000_clip"), "file_not_found"),
         }
     }

@@ -11,7 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("migration", &[]),
     ("entity", &["domain"]),
     ("outbound", &["domain"]),
-    ("storage", &["domain"]),
+    ("storage", &["domain", "outbound"]),
     ("queue", &["background", "domain"]),
     ("media", &["domain"]),
     ("api", &["domain"]),
@@ -29,6 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "rushes",
         &[
+            "app",
             "background",
             "backend",
             "domain",
@@ -44,6 +45,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "tests",
         &[
+            "app",
             "background",
             "backend",
             "domain",
@@ -63,6 +65,7 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("apalis-core", &["queue"]),
     ("apalis-redis", &["queue"]),
     ("argon2", &["app"]),
+    ("aws-lc-rs", &["app"]),
     ("axum", &["backend", "grpc"]),
     ("csv", &["backend"]),
     ("ffmpeg-next", &["media"]),
@@ -75,6 +78,7 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("sea-orm-migration", &["migration"]),
     ("seccompiler", &["media"]),
     ("sqlx", &["catalog", "entity"]),
+    ("standardwebhooks", &["app"]),
     ("tonic", &["grpc"]),
     ("tower-http", &["backend"]),
     ("utoipa-axum", &["backend"]),

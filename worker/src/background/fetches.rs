@@ -7,9 +7,8 @@
 
 use crate::env::Env;
 use app::uploads::fetched::take_due;
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
 use std::time::Duration;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -17,32 +16,36 @@ use tokio_util::sync::CancellationToken;
 pub(super) const NAME: &str = "fetches";
 const POLL: Duration = Duration::from_secs(1);
 /// Maximum number of files that a worker fetches at the same time. A fetch needs bandwidth, and hardly any memory.
-const MAX_FETCHES: usize = 8;
+const MAX_FETCHES: usize = 64;
 /// Time in which the fetches in progress store their bytes after a shutdown began.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Fetches files until `shutdown`, and then releases those in progress.
 pub(super) async fn run(env: &Env, shutdown: &CancellationToken) {
-    let mut running = FuturesUnordered::new();
+    let mut running = JoinSet::new();
     while !shutdown.is_cancelled() {
-        while running.len() < MAX_FETCHES {
-            match shutdown.run_until_cancelled(take_due(&env.uploads)).await {
-                Some(Ok(Some(due))) => running.push(due.attempt(&env.client, shutdown)),
-                Some(Err(error)) => {
+        while running.len() < MAX_FETCHES && !shutdown.is_cancelled() {
+            // Not canceled: it would keep a fetch that was just taken from others until the end of its lease.
+            match take_due(&env.uploads).await {
+                Ok(Some(due)) => {
+                    let (client, shutdown) = (env.client.clone(), shutdown.clone());
+                    running.spawn(async move { due.attempt(&client, &shutdown).await });
+                }
+                Ok(None) => break,
+                Err(error) => {
                     tracing::warn!(?error, "failed to find files to fetch; retrying later");
                     break;
                 }
-                Some(Ok(None)) | None => break,
             }
         }
         tokio::select! {
-            Some(ended) = running.next() => report(ended),
+            Some(ended) = running.join_next() => report(ended),
             () = sleep(POLL) => {}
             () = shutdown.cancelled() => {}
         }
     }
     let released = async {
-        while let Some(ended) = running.next().await {
+        while let Some(ended) = running.join_next().await {
             report(ended);
         }
     };
@@ -51,8 +54,10 @@ pub(super) async fn run(env: &Env, shutdown: &CancellationToken) {
     }
 }
 
-fn report(ended: Result<(), app::Error>) {
-    if let Err(error) = ended {
-        tracing::warn!(?error, "an attempt to fetch a file was not recorded; retrying later");
+fn report(ended: Result<Result<(), app::Error>, JoinError>) {
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(?error, "an attempt to fetch a file was not recorded; retrying later"),
+        Err(error) => tracing::error!(%error, "an attempt to fetch a file panicked; retrying later"),
     }
 }

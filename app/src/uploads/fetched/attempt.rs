@@ -1,29 +1,32 @@
 //! One attempt to fetch the file of an upload.
 
+use super::pace::Pace;
+use super::request::Request;
 use crate::app::Core;
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::recipe_choice::RecipeChoice;
 use crate::uploads::receive::{Patch, append};
 use crate::uploads::session::{Session, interrupted};
 use crate::uploads::{File, Upload, finish};
+use crate::webhooks::WebhookUrl;
 use crate::{Error, Refusal};
 use bytes::Bytes;
 use domain::{Code, EventType, UserId};
 use entity::event::{self, New as Event};
 use entity::fetch::{self, Postponed};
 use futures::{Stream, stream};
-use outbound::{Client, Download, Get, Headers, Limits, Phase, Resume, Target, Validator};
+use outbound::{Client, Download, Get, Headers, Limits, Resume, Target, Validator};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::time::{Instant, interval};
+use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
 /// Number of due fetches that are read at once. Another process may take some of them first.
 const CANDIDATES: u64 = 16;
 /// Number of fetches of one account that are in progress at the same time, over all workers.
 const MAX_RUNNING: u32 = 4;
-/// Attempts in a row without a byte after which a fetch fails.
+/// Attempts in a row that got no further after which a fetch fails.
 const MAX_FAILURES: i32 = 12;
 /// First pause between two attempts; it doubles up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_secs(2);
@@ -36,9 +39,6 @@ const CREATE_TIMEOUT: Duration = Duration::from_mins(1);
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 const FIRST_BYTE: Duration = Duration::from_secs(60);
 const STALL: Duration = Duration::from_secs(60);
-/// Bytes that a download must bring in each interval.
-const PACE_BYTES: usize = 64 << 10;
-const PACE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The reason for which an attempt has ended without a task.
 enum Failure {
@@ -65,6 +65,8 @@ pub struct DueFetch {
 /// The means of an attempt.
 #[derive(Clone, Copy)]
 struct Means<'a> {
+    /// The account of the upload.
+    user: UserId,
     client: &'a Client,
     /// The process shuts down: store the received bytes and release the upload.
     stop: &'a CancellationToken,
@@ -89,32 +91,34 @@ impl DueFetch {
     /// # Errors
     /// Errors of the database before and after the attempt. The fetch is due again later.
     pub async fn attempt(self, client: &Client, stop: &CancellationToken) -> Result<(), Error> {
-        Box::pin(run(self.session, self.user, Means { client, stop })).await
+        let user = self.user;
+        Box::pin(run(self.session, Means { user, client, stop })).await
     }
 }
 
-async fn run(mut session: Session, user: UserId, means: Means<'_>) -> Result<(), Error> {
+async fn run(mut session: Session, means: Means<'_>) -> Result<(), Error> {
     let (app, id) = (session.app.clone(), session.row.id.clone());
-    let Some(fetch) = app.with_timeout(fetch::of_upload(&app.db, &id)).await? else {
-        session.release().await;
-        return Ok(());
+    let fetch = match app.with_timeout(fetch::of_upload(&app.db, &id)).await {
+        Ok(Some(fetch)) => fetch,
+        other => {
+            session.release().await;
+            return Ok(other.map(drop)?);
+        }
     };
-    let before = session.row.received_bytes;
     let received = receive(&mut session, &fetch, means).await;
-    let has_progress = session.row.received_bytes > before;
     let created = match received {
         Ok(()) => {
-            let postponed = postpone(&session, fetch.failures, CREATE_TIMEOUT).await;
+            let postponed = postpone(&session, &fetch, fetch.failures, CREATE_TIMEOUT).await;
             // The use case takes the upload itself.
             session.release().await;
             postponed?;
-            create_task(&app, user, &fetch).await
+            create_task(&app, means.user, &fetch).await
         }
         Err(failure) => {
             let settled = match failure {
                 // Another process goes on at once.
                 Failure::Ours(_) if means.stop.is_cancelled() => Ok(()),
-                failure => settle(&session, &fetch, has_progress, failure).await,
+                failure => settle(&session, &fetch, failure).await,
             };
             session.release().await;
             return settled;
@@ -124,7 +128,7 @@ async fn run(mut session: Session, user: UserId, means: Means<'_>) -> Result<(),
     let Some(session) = Session::take_free(&app, &id).await? else {
         return Ok(());
     };
-    let settled = settle(&session, &fetch, false, Failure::Ours(failure)).await;
+    let settled = settle(&session, &fetch, Failure::Ours(failure)).await;
     session.release().await;
     settled
 }
@@ -133,6 +137,7 @@ async fn create_task(app: &Core, user: UserId, fetch: &fetch::Model) -> Result<(
     let upload = Upload {
         file: File::Upload(fetch.upload_id.clone()),
         choice: RecipeChoice::stored(fetch.preset.clone(), fetch.recipe.clone())?,
+        webhook_url: fetch.webhook_url.clone().map(WebhookUrl::from_stored),
         fingerprint: Fingerprint::default(),
     };
     finish(app, user, upload, KeyGuard::default(), |_, _| ()).await
@@ -154,20 +159,25 @@ async fn receive(session: &mut Session, fetch: &fetch::Model, means: Means<'_>) 
         whole,
         max_bytes: app.settings.limits.max_upload_bytes,
     };
-    let get = request(session, fetch, means.client)?;
+    let get = request(session, fetch, means)?;
     let download = while_held(session, means.stop, means.client.get(&get, limits)).await?;
     let download = download.map_err(Failure::Remote)?;
     if download.total_bytes() == Some(0) {
         return Err(Code::FileEmpty.into());
     }
-    if download.first_byte() != session.row.received() {
+    let (received, total) = (session.row.received(), download.total_bytes());
+    let has_other_length = session.row.length().is_some_and(|length| Some(length) != total);
+    if download.first_byte() > 0 && has_other_length {
+        return Err(Failure::Remote(outbound::Error::Changed));
+    }
+    if download.first_byte() != received || has_other_length {
         session.begin_again().await?;
     }
     let validator = download.validator().and_then(Validator::as_str);
     session.set_validator(validator).await?;
     let patch = Patch {
         offset: session.row.received(),
-        length: download.total_bytes(),
+        length: total,
         ..Patch::default()
     };
     let lost = Arc::default();
@@ -209,46 +219,23 @@ async fn while_held<T>(
 }
 
 /// The request for what is missing.
-fn request(session: &Session, fetch: &fetch::Model, client: &Client) -> Result<Get, Failure> {
-    let headers: Vec<(String, String)> = serde_json::from_str(&fetch.headers).map_err(anyhow::Error::from)?;
-    let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+fn request(session: &Session, fetch: &fetch::Model, means: Means<'_>) -> Result<Get, Failure> {
+    let request = Request::open(&session.app, means.user, &fetch.request)?;
+    let pairs = request
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
     let received = session.row.received();
     let validator = fetch.validator.as_deref().and_then(Validator::parse);
     Ok(Get {
         // Checked again, because the setting may have changed.
-        target: Target::parse(client.policy(), &fetch.url).map_err(Failure::Remote)?,
+        target: Target::parse(means.client.policy(), &request.url).map_err(Failure::Remote)?,
         headers: Headers::parse(pairs).map_err(Failure::Remote)?,
         resume: validator.filter(|_| received > 0).map(|validator| Resume {
             from_byte: received,
             validator,
         }),
     })
-}
-
-/// The pace of a download. One that is too slow ends and is continued later, so that hosts that send a byte a minute do
-/// not keep the places of a worker.
-struct Pace {
-    since: Instant,
-    bytes: usize,
-}
-
-impl Pace {
-    fn begin() -> Self {
-        Self {
-            since: Instant::now(),
-            bytes: 0,
-        }
-    }
-
-    fn add(&mut self, bytes: usize) -> Result<(), outbound::Error> {
-        self.bytes += bytes;
-        if self.since.elapsed() < PACE_INTERVAL {
-            return Ok(());
-        }
-        let received = std::mem::replace(self, Self::begin()).bytes;
-        let is_fast = received >= PACE_BYTES;
-        is_fast.then_some(()).ok_or(outbound::Error::Timeout(Phase::Stall))
-    }
 }
 
 /// The pieces of a body, until the process shuts down. An error is kept in `lost`.
@@ -278,7 +265,8 @@ fn pieces(
 }
 
 /// Records the end of an attempt: the time of the next one, or the error that ends the fetch.
-async fn settle(session: &Session, fetch: &fetch::Model, has_progress: bool, failure: Failure) -> Result<(), Error> {
+async fn settle(session: &Session, fetch: &fetch::Model, failure: Failure) -> Result<(), Error> {
+    let has_progress = session.row.received_bytes > fetch.most_bytes;
     let failures = if has_progress { 1 } else { fetch.failures + 1 };
     let (refused, may_pass, wanted_pause) = match failure {
         Failure::Late => (
@@ -298,10 +286,17 @@ async fn settle(session: &Session, fetch: &fetch::Model, has_progress: bool, fai
         }
         // Another request asks for the upload, such as its removal. It gets the time to take it.
         Failure::Ours(Error::Client(refusal)) if is_taken(refusal.code) => {
-            return postpone(session, fetch.failures, TAKEN_PAUSE).await;
+            return postpone(session, fetch, fetch.failures, TAKEN_PAUSE).await;
         }
         Failure::Ours(Error::Client(refusal)) => {
-            let passes = [Code::RequestTimeout, Code::Unavailable, Code::StorageFull].contains(&refusal.code);
+            let passing = [
+                Code::RequestTimeout,
+                Code::Unavailable,
+                Code::StorageFull,
+                // Another worker may have the key.
+                Code::SealingUnavailable,
+            ];
+            let passes = passing.contains(&refusal.code);
             (refusal, passes, None)
         }
         Failure::Ours(Error::Internal(error)) => {
@@ -323,21 +318,25 @@ async fn settle(session: &Session, fetch: &fetch::Model, has_progress: bool, fai
     if may_pass && failures < MAX_FAILURES {
         let doubled = PAUSE * 2_u32.saturating_pow(failures.unsigned_abs() - 1);
         let delay = wanted_pause.unwrap_or_default().max(doubled).min(PAUSE_MAX);
-        postpone(session, failures, delay).await
+        postpone(session, fetch, failures, delay).await
     } else {
         fail(session, &refused).await
     }
 }
 
 /// Sets the time of the next attempt.
-async fn postpone(session: &Session, failures: i32, delay: Duration) -> Result<(), Error> {
-    let postponed = Postponed { failures, delay };
+async fn postpone(session: &Session, fetch: &fetch::Model, failures: i32, delay: Duration) -> Result<(), Error> {
+    let postponed = Postponed {
+        most_bytes: fetch.most_bytes.max(session.row.received_bytes),
+        failures,
+        delay,
+    };
     let postponed = session.lease.postpone_fetch(&session.app.db, postponed);
     session.app.with_timeout(postponed).await?;
     Ok(())
 }
 
-/// Ends the fetch, with an event.
+/// Ends the fetch, with an event, and removes what was received.
 async fn fail(session: &Session, refused: &Refusal) -> Result<(), Error> {
     let (app, lease) = (&session.app, &session.lease);
     let detail = refused.detail.as_deref().unwrap_or_default();
@@ -345,31 +344,15 @@ async fn fail(session: &Session, refused: &Refusal) -> Result<(), Error> {
         if lease.fail_fetch(db, refused.code.as_str(), detail).await? {
             let failed = Event::of_upload(db, EventType::UploadFailed, &session.row.id).await?;
             event::append(db, vec![failed]).await?;
+            session.list_files(db).await?;
         }
         Ok::<_, Error>(())
     });
-    app.with_timeout(failed).await
+    app.with_timeout(failed).await?;
+    session.remove_files().await;
+    Ok(())
 }
 
 const fn is_taken(code: Code) -> bool {
     matches!(code, Code::UploadInterrupted | Code::UploadUsed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_download_that_is_slow_for_a_minute_ends() {
-        let minute = |bytes| Pace {
-            since: Instant::now().checked_sub(PACE_INTERVAL).unwrap(),
-            bytes,
-        };
-        assert!(Pace::begin().add(1).is_ok());
-        let mut fast = minute(PACE_BYTES - 1);
-        assert!(fast.add(1).is_ok());
-        assert_eq!(fast.bytes, 0, "a new interval begins");
-        let ended = minute(0).add(PACE_BYTES - 1);
-        assert!(ended.is_err_and(|error| error.is_transient()));
-    }
 }

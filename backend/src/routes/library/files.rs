@@ -5,7 +5,7 @@ use crate::AppState;
 use crate::error::Error;
 use crate::extract::read_path;
 use crate::openapi::{Binary, problems};
-use crate::routes::video::{FileResponse, Validators, media_type};
+use crate::routes::video::{FileResponse, Validators, reading_time};
 use app::library::{Details, Freshness, Output, public_url};
 use axum::extract::State;
 use axum::http::header::{self, CACHE_CONTROL, CONTENT_TYPE, HeaderName};
@@ -13,7 +13,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::DateTime;
-use domain::Code;
+use domain::{Code, media_type_of_file};
+use std::time::Duration;
 use storage::{FileName, Key, Target};
 use tower_http::cors::{Any, CorsLayer};
 
@@ -41,6 +42,7 @@ pub(crate) fn any_origin() -> CorsLayer {
 pub(crate) struct PublicOutput {
     output: Output,
     published_at_ms: i64,
+    playing: Duration,
     freshness: Freshness,
 }
 
@@ -55,6 +57,7 @@ impl PublicOutput {
         Ok(Self {
             output: outputs.find(|output| output.name == name).ok_or(Code::FileNotFound)?,
             published_at_ms: video.published_at_ms.unwrap_or(video.created_at_ms),
+            playing: Duration::from_millis(u64::try_from(video.duration_ms).unwrap_or_default()),
             freshness,
         })
     }
@@ -91,7 +94,7 @@ problems!(FileProblems: FileNotFound, PreconditionFailed, RangeInvalid, CatalogF
             (inline(Binary) = "image/jpeg"), (inline(Binary) = "image/png"), (inline(Binary) = "image/webp"))),
         (status = 206, description = "The range, with the media type of the file", body = inline(Binary), content_type = "application/octet-stream"),
         (status = 304, description = "The client has this version already"),
-        (status = 307, description = "The entry file of a set"), FileProblems))]
+        (status = 307, description = "The file is at the address in `Location`: the entry file of a set, or a signed URL of the bucket"), FileProblems))]
 pub(crate) async fn output(State(state): State<AppState>, mut request: Parts) -> Result<Response, Error> {
     let [id, name]: [String; 2] = read_path(&mut request, Code::FileNotFound).await?;
     let found = PublicOutput::find(&state, &id, &name).await?;
@@ -104,6 +107,7 @@ pub(crate) async fn output(State(state): State<AppState>, mut request: Parts) ->
         validators: found.validators(&name),
         absent: Code::FileNotFound,
         headers: found.headers(&found.output.media_type),
+        reading: reading_time(found.playing, None),
     };
     file.send(&state, &request).await
 }
@@ -120,7 +124,8 @@ pub(crate) async fn output(State(state): State<AppState>, mut request: Parts) ->
             (inline(Binary) = "audio/mp4"), (inline(Binary) = "image/jpeg"), (inline(Binary) = "text/vtt"),
             (inline(Binary) = "video/mp4"))),
         (status = 206, description = "The range, with the media type of the file", body = inline(Binary), content_type = "application/octet-stream"),
-        (status = 304, description = "The client has this version already"), FileProblems))]
+        (status = 304, description = "The client has this version already"),
+        (status = 307, description = "The file is at the address in `Location`, a signed URL of the bucket"), FileProblems))]
 pub(crate) async fn set_file(State(state): State<AppState>, mut request: Parts) -> Result<Response, Error> {
     let absent = || Error::from(Code::FileNotFound);
     let [id, name, file]: [String; 3] = read_path(&mut request, Code::FileNotFound).await?;
@@ -134,7 +139,8 @@ pub(crate) async fn set_file(State(state): State<AppState>, mut request: Parts) 
         key,
         validators: found.validators(&format!("{name}-{file}")),
         absent: Code::FileNotFound,
-        headers: found.headers(media_type(file.as_str())),
+        headers: found.headers(media_type_of_file(file.as_str())),
+        reading: reading_time(Duration::ZERO, None),
     };
     response.send(&state, &request).await
 }

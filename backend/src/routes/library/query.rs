@@ -6,7 +6,9 @@ use app::library::{Facet, SearchRequest, facet_of};
 use chrono::DateTime;
 use domain::library::{Filter, FilterInvalid, PageSize, Query, Scope, Sort};
 use domain::search::{self, Search};
-use utoipa::IntoParams;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 /// The parameters of a list.
 #[derive(IntoParams)]
@@ -20,16 +22,19 @@ pub(crate) struct ListParameters {
     #[param(value_type = Option<u64>, minimum = 1, maximum = 100)]
     max: Option<String>,
     /// The `next_cursor` of the previous page, with the same other parameters.
+    #[param(min_length = 1, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
     /// The order: `newest`, `votes`, `views`, `duration`, and in searches `relevance`, which is the default there.
     #[param(value_type = Option<Sort>)]
     sort: Option<String>,
     /// Only videos with this tag. May be given up to ten times; then all are required.
-    #[param(value_type = Option<Vec<String>>)]
+    #[param(value_type = Option<Vec<FilterText>>, inline, max_items = 10)]
     tag: Option<Vec<String>>,
     /// Only videos of this region.
+    #[param(min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]+$")]
     region: Option<String>,
     /// Only videos of the account with this name.
+    #[param(min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]+$")]
     owner: Option<String>,
     /// Minimum duration in seconds.
     #[param(value_type = Option<f64>, minimum = 0)]
@@ -51,13 +56,28 @@ pub(crate) struct ListParameters {
 #[allow(dead_code, reason = "read as pairs; this documents them")]
 pub(crate) struct SearchParameters {
     /// The words, 1 to 200 characters. At most 16 words count.
+    #[param(min_length = 1, max_length = 200, pattern = "^[^\\x00]*[^\\s\\x00][^\\x00]*$")]
     q: String,
     /// `true` while the user is typing: the last word is the beginning of a word.
     #[param(value_type = Option<bool>)]
     typing: Option<String>,
     /// The properties whose most frequent values are counted: `tags`, `region`, or both with a comma between them.
+    #[param(pattern = "^(tags|region)(,(tags|region))*$")]
     facets: Option<String>,
 }
+
+/// The schema of a text of a filter.
+struct FilterText;
+
+impl PartialSchema for FilterText {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        let text = text.min_length(Some(1)).max_length(Some(200));
+        text.pattern(Some("^[^\\x00-\\x1f\\x7f-\\x9f]+$")).into()
+    }
+}
+
+impl ToSchema for FilterText {}
 
 /// Reads the parameters of a list: the query and the cursor.
 ///

@@ -1,6 +1,7 @@
 //! The query parameters of the task list: filter, order and page.
 
 use crate::error::Refusal;
+use crate::openapi::Count;
 use crate::routes::parameters::invalid_parameter;
 use app::tasks::PAGE_MAX;
 use domain::{Status, TaskId};
@@ -13,7 +14,7 @@ use utoipa::IntoParams;
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
     /// Maximum number of tasks on the page, 1 or more; values above 1000 count as 1000.
-    #[param(value_type = Option<u64>, minimum = 1)]
+    #[param(value_type = Option<Count>, inline)]
     max: Option<String>,
     /// Order by id: 0 is ascending (the default), 1 is descending.
     #[param(value_type = Option<u8>, minimum = 0, maximum = 1)]
@@ -22,6 +23,7 @@ pub(crate) struct ListQuery {
     #[param(value_type = Option<Status>)]
     status: Option<String>,
     /// The `next_cursor` of the previous page.
+    #[param(pattern = "^[0-9]+$")]
     cursor: Option<String>,
 }
 

@@ -3,7 +3,7 @@
 //! authorized by the same token.
 
 use super::conditions::Validators;
-use super::send::{FileResponse, cache_control, visible_since};
+use super::send::{FileResponse, cache_control, reading_time, visible_since};
 use crate::AppState;
 use crate::error::Error;
 use crate::extract::{Principal, read_path};
@@ -15,8 +15,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use domain::{Code, TaskId};
+use domain::{Code, TaskId, media_type_of_file};
 use entity::{output, task};
+use std::time::Duration;
 use storage::{FileName, Key, Target};
 
 /// A file of a set that the request is authorized to read.
@@ -104,7 +105,8 @@ problems!(PlayProblems: TokenInvalid, TokenExpired, FileNotFound, LinkExpired, P
             (inline(Binary) = "audio/mp4"), (inline(Binary) = "image/jpeg"), (inline(Binary) = "text/vtt"),
             (inline(Binary) = "video/mp4"))),
         (status = 206, description = "The range, with the media type of the file", body = inline(Binary), content_type = "application/octet-stream"),
-        (status = 304, description = "The client has this version already"), PlayProblems))]
+        (status = 304, description = "The client has this version already"),
+        (status = 307, description = "The file is at the address in `Location`, a signed URL of the bucket"), PlayProblems))]
 pub(crate) async fn play(State(state): State<AppState>, request: Parts, set_file: SetFile) -> Result<Response, Error> {
     let SetFile {
         key,
@@ -121,22 +123,14 @@ pub(crate) async fn play(State(state): State<AppState>, request: Parts, set_file
         validators: Validators::new(&format!("{}-{name}", set.id), visible_since),
         absent: Code::FileNotFound,
         headers: HeaderMap::from_iter([
-            (CONTENT_TYPE, HeaderValue::from_static(media_type(name.as_str()))),
+            (
+                CONTENT_TYPE,
+                HeaderValue::from_static(media_type_of_file(name.as_str())),
+            ),
             (CACHE_CONTROL, cache_control(expires)),
         ]),
+        // A player requests each segment when it needs it.
+        reading: reading_time(Duration::ZERO, expires),
     };
     file.send(&state, &request).await
-}
-
-/// The media type of a file of a set, by its name.
-pub(crate) fn media_type(name: &str) -> &'static str {
-    let is_audio = name.starts_with("audio");
-    match name.rsplit_once('.').map(|(_, extension)| extension) {
-        Some("m3u8") => "application/vnd.apple.mpegurl",
-        Some("m4s" | "mp4") if is_audio => "audio/mp4",
-        Some("m4s" | "mp4") => "video/mp4",
-        Some("vtt") => "text/vtt",
-        Some("jpg") => "image/jpeg",
-        _ => "application/octet-stream",
-    }
 }

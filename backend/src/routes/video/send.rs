@@ -4,7 +4,7 @@
 //! the path of the file in `X-Accel-Redirect`, and nginx sends the file or the range with `sendfile(2)`: no byte of it
 //! passes through this process. All checks are made here before. If nginx cannot open the file, it asks again, with a
 //! header that says so. Text is sent from here in any case, because it is compressed, and so are replies to requests
-//! that nginx would understand in another way.
+//! that nginx would understand in another way. `redirect.rs` has the delivery by a bucket.
 
 use super::conditions::{Precondition, Validators};
 use super::range::{self, RequestedRange};
@@ -23,6 +23,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use domain::Code;
 use entity::task;
+use std::time::Duration;
 use storage::Key;
 
 /// The path at which nginx finds the files of the storage directory (`nginx/nginx.conf.template`).
@@ -46,6 +47,9 @@ const SENT: [(HeaderName, HeaderName); 2] = [
 /// Maximum length of a `Range` that nginx reads. It refuses larger numbers than those of any file.
 const RANGE_BYTES: usize = 40;
 
+/// Validity of a signed URL beside the playing time.
+const TIME_TO_BEGIN: Duration = Duration::from_secs(300);
+
 /// A stored file and the headers of its reply.
 pub(crate) struct FileResponse {
     /// The storage key.
@@ -58,6 +62,8 @@ pub(crate) struct FileResponse {
     pub(crate) absent: Code,
     /// Further headers.
     pub(crate) headers: HeaderMap,
+    /// Time for which a client may read on at a signed URL of the bucket.
+    pub(crate) reading: Duration,
 }
 
 impl FileResponse {
@@ -81,6 +87,11 @@ impl FileResponse {
             }
         }
         let requested = range::requested(request, &self.validators, bytes);
+        if self.is_for_bucket(state, parts, &requested)
+            && let Some(redirect) = self.redirect(&state.app.storage).await?
+        {
+            return Ok(redirect);
+        }
         let is_for_nginx = self.is_for_nginx(state, parts, &requested);
         let (status, span) = match requested {
             RequestedRange::Whole => (StatusCode::OK, 0..bytes),
@@ -118,6 +129,14 @@ impl FileResponse {
         Ok((status, self.headers, length, Body::from_stream(stream)).into_response())
     }
 
+    /// Returns `true` for videos, sounds and pictures.
+    pub(super) fn is_media(&self) -> bool {
+        let kind = self.headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        [&b"video/"[..], b"audio/", b"image/"]
+            .iter()
+            .any(|media| kind.starts_with(media))
+    }
+
     /// Returns `true` if nginx sends the file. It would evaluate `If-Match` and `If-Unmodified-Since` again, with its
     /// own validators, and it has other rules for several ranges and for malformed ones.
     fn is_for_nginx(&self, state: &AppState, request: &Parts, requested: &RequestedRange) -> bool {
@@ -125,10 +144,6 @@ impl FileResponse {
         let is_possible = state.config.delivery == Delivery::Nginx
             && context.is_some_and(|context| context.is_from_proxy)
             && state.app.storage.local_root().is_some();
-        let kind = self.headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-        let is_media = [&b"video/"[..], b"audio/", b"image/"]
-            .iter()
-            .any(|media| kind.starts_with(media));
         let headers = &request.headers;
         let is_same_range = match headers.get(RANGE) {
             None => true,
@@ -137,7 +152,7 @@ impl FileResponse {
         let is_evaluated = [IF_MATCH, IF_UNMODIFIED_SINCE]
             .iter()
             .any(|name| headers.contains_key(name));
-        if !is_possible || !is_media || !is_same_range || is_evaluated {
+        if !is_possible || !self.is_media() || !is_same_range || is_evaluated {
             return false;
         }
         if headers.contains_key(ACCEL_FAILED) {
@@ -146,6 +161,13 @@ impl FileResponse {
         }
         true
     }
+}
+
+/// Time for which a client may read on at a signed URL: the playing time and some more to begin, but not longer than
+/// the link that leads to it. Browsers send all requests of a player to the URL to which its first one was redirected.
+pub(crate) fn reading_time(playing: Duration, link_expires: Option<i64>) -> Duration {
+    let left_s = link_expires.map(|expires| u64::try_from(expires - Utc::now().timestamp()).unwrap_or_default());
+    (playing + TIME_TO_BEGIN).min(left_s.map_or(Duration::MAX, Duration::from_secs))
 }
 
 /// Maps an error of reading the file. A file without bytes was removed after its row was read.

@@ -92,6 +92,7 @@ async fn new_task(db: &DatabaseTransaction, user: UserId, image: &str) -> Result
         safe_name: "a.mp4".to_owned(),
         preset: None,
         recipe: json!({ "watermark": { "image": image }, "outputs": [{ "kind": "mp4" }] }),
+        webhook_url: None,
     };
     task::create(db, user, new).await
 }

@@ -1,7 +1,8 @@
 //! One attempt at a task, from its claim to the write of its outcome.
 //!
 //! 1. Load the rows of the inputs ([`super::inputs`]).
-//! 2. Share the outputs of an earlier task with the same fingerprint, if there is one ([`super::reuse`]).
+//! 2. Share the outputs of an earlier task with the same fingerprint, if there is one ([`super::reuse`])
+//!    and the recipe has no destination.
 //! 3. Otherwise render and store the outputs ([`super::render`]), while the lease is renewed ([`super::lease`]).
 //! 4. Write the outcome ([`super::settle`]).
 //!
@@ -103,8 +104,13 @@ async fn work(
     let inputs = Inputs::load(env, task, &recipe).await?;
     let fingerprint = reuse::fingerprint(&recipe, &inputs);
     let claim = task.claim();
+    // Shared outputs are in our storage alone.
+    let is_reusable = recipe.destination.is_none();
     let reused = entity::write(&env.db, async |db| {
-        let earlier = claim.reuse(db, &fingerprint).await?;
+        let earlier = match is_reusable {
+            true => claim.reuse(db, &fingerprint).await?,
+            false => None,
+        };
         if earlier.is_some() {
             append_processed(db, task).await?;
         }

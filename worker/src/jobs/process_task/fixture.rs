@@ -29,6 +29,7 @@ pub(crate) async fn env(home: &Path) -> Env {
         child_memory_bytes: 1 << 30,
         child: ChildSettings::new("/bin/false".into()),
         upload_ttl: Duration::from_hours(24),
+        sealer: None,
         outbound: Policy::default(),
         watch: None,
         shutdown_grace: Duration::ZERO,
@@ -63,6 +64,7 @@ pub(crate) async fn claimed(env: &Env) -> Claimed {
             safe_name: "a.mp4".to_owned(),
             preset: None,
             recipe: serde_json::json!({"outputs": [{"kind": "mp4"}]}),
+            webhook_url: None,
         };
         task::create(db, owner.user_id(), new).await
     });

@@ -6,9 +6,9 @@ use crate::failure;
 use crate::session::InputFiles;
 use domain::plan::Clips;
 use domain::protocol::Image;
-use domain::recipe::Name;
+use domain::recipe::{Destination, Name};
 use domain::{Code, Failure, Probe, Recipe};
-use entity::{image, source, task};
+use entity::{credential, image, source, task};
 use std::path::{Path, PathBuf};
 use storage::Key;
 
@@ -18,6 +18,8 @@ pub(crate) struct Inputs {
     pub(crate) sources: Vec<source::Model>,
     /// Images of the account. The built-in logo has no row.
     pub(crate) images: Vec<image::Model>,
+    /// The credential of the destination.
+    pub(crate) credential: Option<credential::Model>,
     /// True when the first clip is the intro, false when it is the outro.
     has_intro: bool,
 }
@@ -26,7 +28,8 @@ impl Inputs {
     /// Loads the rows.
     ///
     /// # Errors
-    /// [`Code::ClipGone`] and [`Code::ImageNotFound`] when a clip or an image was removed after the task was created;
+    /// [`Code::ClipGone`], [`Code::ImageNotFound`] and [`Code::CredentialNotFound`] when a clip, an image or a
+    /// credential was removed after the task was created;
     /// [`Code::Unavailable`] when the task itself was: the attempt ends without a result.
     pub(crate) async fn load(env: &Env, task: &task::Model, recipe: &Recipe) -> Result<Self, Failure> {
         let source = query(source::find(&env.db, task)).await?;
@@ -48,9 +51,17 @@ impl Inputs {
                 _ => {}
             }
         }
+        let credential = match &recipe.destination {
+            None => None,
+            Some(Destination { credential: name, .. }) => {
+                let found = query(credential::of_user(&env.db, task.owner(), name)).await?;
+                Some(found.ok_or_else(|| Failure::new(Code::CredentialNotFound, name.to_string()))?)
+            }
+        };
         Ok(Self {
             sources,
             images,
+            credential,
             has_intro: recipe.bumper.as_ref().is_some_and(|bumper| bumper.intro_task.is_some()),
         })
     }

@@ -11,6 +11,7 @@
 //! When the first pass copied such packets ([`domain::plan::next_copy_policy`]), the outputs are rendered again
 //! without copies, or without copies of the audio or of the video.
 
+use super::deliver::Delivery;
 use super::inputs::Inputs;
 use super::outcome::MeasuredCost;
 use super::report::{FinishedWork, ReportBuilder, speed};
@@ -111,10 +112,14 @@ impl Renderer<'_> {
         self.store(pass, &out, report).await
     }
 
-    /// Stores the outputs of a pass and completes the report.
+    /// Writes the outputs of a pass to their destination, stores them and completes the report.
     async fn store(&self, pass: Pass, out: &Path, report: &mut ReportBuilder) -> Result<Rendering, Failure> {
         let checked = pass.checked?;
         self.enter(Phase::Store);
+        if let (Some(destination), Some(credential)) = (&self.recipe.destination, &self.inputs.credential) {
+            let delivery = Delivery::new(self.env, self.task, destination, credential)?;
+            report.delivered(delivery.write(&pass.plan, out).await?);
+        }
         let outputs = store::store(self.env, &pass.targets, &pass.plan, &checked, out).await?;
         metrics::histogram!("rushes_realtime_factor").record(speed(&pass.plan, &pass.report));
         report.phase_ended(|timings| &mut timings.store_ms);

@@ -3,7 +3,7 @@
 use super::outcome::MeasuredCost;
 use domain::plan::{Cost, CostSample, Warning, WarningCode, predict};
 use domain::protocol::{SandboxStatus, TranscodeReport, VerifyDepth};
-use domain::report::{PredictedCost, ReportedOutput, TaskReport, Timings};
+use domain::report::{PredictedCost, ReportedOutput, TaskReport, Timings, WrittenOutput};
 use domain::{Plan, Probe};
 use entity::output;
 use entity::trace::AttemptRecord;
@@ -49,6 +49,11 @@ impl ReportBuilder {
     /// Records the sandbox of the child that rendered.
     pub(crate) fn sandbox(&mut self, status: &SandboxStatus) {
         self.report.sandbox = Some(status.clone());
+    }
+
+    /// Records the files in the bucket of the customer.
+    pub(crate) fn delivered(&mut self, written: Vec<WrittenOutput>) {
+        self.report.destination = Some(written);
     }
 
     /// The report of a failed attempt: what is known so far.

@@ -119,7 +119,7 @@ async fn store_set(env: &Env, target: &Target, entry: Option<&str>, directory: P
 
 /// Lists the files of a set. A child that was taken over may have written anything here, so every entry must be a
 /// regular file with a valid name. In particular, a symbolic link would publish a file of this machine.
-fn list_set(directory: &Path) -> Result<Vec<(FileName, PathBuf)>, Failure> {
+pub(super) fn list_set(directory: &Path) -> Result<Vec<(FileName, PathBuf)>, Failure> {
     let entries = fs::read_dir(directory).map_err(|error| match domain::is_exhaustion(&error) {
         true => failure::io(&error),
         false => invalid_output(&error),

@@ -31,7 +31,7 @@ pub struct Settings {
     pub password_policy: PasswordPolicy,
     /// Rate limits of sign-up and login.
     pub throttle: RateLimits,
-    /// Timeout of each query of an upload; see [`App::with_timeout`].
+    /// Timeout of each query of an upload; see [`Core::with_timeout`].
     pub query_timeout: Duration,
     /// Time after its last byte for which a resumable upload may be continued.
     pub upload_ttl: Duration,

@@ -21,7 +21,7 @@
 //!    GET ([`Client::get`]) does so in our loop, at most [`MAX_REDIRECTS`] times, and checks each target as the first
 //!    one. After another origin, headers of the user are not sent any more. From `https` there is no way to `http`. A
 //!    POST ([`Client::post`]) and a request to an object store ([`Client::send`]) follow none: a redirect is a reply
-//! like    any other.
+//!    like any other.
 //! 4. A download that was cut is continued by the caller with [`Resume`], in this process or in another one: `Range`
 //!    with `If-Range`, which asks for the rest only if the file is still the same. The reply is checked against the
 //!    request. Without a strong validator ([`Validator`]) the download begins again.

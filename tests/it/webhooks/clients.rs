@@ -1,4 +1,4 @@
-//! Signatures, checked by the packages `standardwebhooks` of npm and PyPI.
+//! Signatures, checked by the packages `standardwebhooks` of npm and `PyPI`.
 
 use super::{new_task, service, webhook};
 use crate::clients::{run, sources, tools};

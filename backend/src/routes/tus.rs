@@ -74,12 +74,14 @@ pub(crate) struct VersionParameter {
 }
 
 problems!(CreateProblems: FileEmpty, UploadHeaderInvalid, IdempotencyKeyInvalid, TokenMissing, TokenInvalid, TokenExpired,
-    UploadNotFound, RequestTimeout, UploadInterrupted, UploadsTooMany, GuestLinkUsedUp, IdempotencyKeyInUse, GuestLinkRevoked, GuestLinkExpired, TusVersionUnsupported, UploadTooLarge, NotMedia,
-    IdempotencyKeyReused, ChecksumMismatch, Unavailable, StorageFull);
-problems!(AppendProblems: UploadHeaderInvalid, TokenMissing, TokenInvalid, TokenExpired, UploadNotFound, RequestTimeout,
-    UploadOffsetWrong, UploadInterrupted, GuestLinkRevoked, TusVersionUnsupported, UploadTooLarge, ContentTypeUnsupported, NotMedia,
+    UploadNotFound, RequestTimeout, UploadInterrupted, UploadsTooMany, GuestLinkUsedUp, IdempotencyKeyInUse,
+    GuestLinkRevoked, GuestLinkExpired, TusVersionUnsupported, UploadTooLarge, NotMedia, IdempotencyKeyReused,
     ChecksumMismatch, Unavailable, StorageFull);
-problems!(ShowProblems: TokenMissing, TokenInvalid, TokenExpired, UploadNotFound, GuestLinkRevoked, TusVersionUnsupported, Unavailable);
+problems!(AppendProblems: UploadHeaderInvalid, TokenMissing, TokenInvalid, TokenExpired, UploadNotFound, RequestTimeout,
+    UploadOffsetWrong, UploadInterrupted, GuestLinkRevoked, TusVersionUnsupported, UploadTooLarge,
+    ContentTypeUnsupported, NotMedia, ChecksumMismatch, Unavailable, StorageFull);
+problems!(ShowProblems: TokenMissing, TokenInvalid, TokenExpired, UploadNotFound, GuestLinkRevoked,
+    TusVersionUnsupported, Unavailable);
 problems!(RemoveProblems: TokenMissing, TokenInvalid, TokenExpired, UploadNotFound, UploadInterrupted, GuestLinkRevoked,
     TusVersionUnsupported, Unavailable);
 

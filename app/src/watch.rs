@@ -280,7 +280,7 @@ impl Watcher {
             };
             finish(app, user, upload, KeyGuard::default(), |task, _| task.id).await
         };
-        match self.while_held(held, work).await {
+        match self.while_held(held, Box::pin(work)).await {
             Ok(task) => {
                 tracing::info!(task.id = task, key = file.key, "a watched file became a task");
                 Ok(())

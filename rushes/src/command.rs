@@ -32,15 +32,15 @@ enum Command {
     Worker,
     /// Watch a folder: each file that is put into it becomes a task, and is moved to done/ or failed/ then
     Watch {
-        /// A directory, or s3://BUCKET/PREFIX?endpoint=http://HOST:PORT&region=NAME
+        /// A directory, or `s3://BUCKET/PREFIX?endpoint=http://HOST:PORT&region=NAME`
         folder: String,
-        /// Preset of the tasks [default: RUSHES_WATCH_PRESET, or web]
+        /// Preset of the tasks [default: `RUSHES_WATCH_PRESET`, or web]
         #[arg(long, conflicts_with = "recipe")]
         preset: Option<String>,
         /// File with the recipe of the tasks as JSON
         #[arg(long)]
         recipe: Option<PathBuf>,
-        /// E-mail address of the account of the tasks [default: RUSHES_WATCH_USER, or the only account]
+        /// E-mail address of the account of the tasks [default: `RUSHES_WATCH_USER`, or the only account]
         #[arg(long)]
         user: Option<String>,
     },

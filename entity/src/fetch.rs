@@ -75,8 +75,8 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl upload::Model {
-    /// The status by this row and that of its fetch, if a worker fetches the file. It is not stored: when a process that
-    /// receives bytes is killed, it changes with the end of the lease, here on the clock of this process.
+    /// The status by this row and that of its fetch, if a worker fetches the file. It is not stored: when a process
+    /// that receives bytes is killed, it changes with the end of the lease, here on the clock of this process.
     #[must_use]
     pub fn status(&self, fetch: Option<&Model>) -> UploadStatus {
         let has_failed = self.error_code.is_some() || fetch.is_some_and(|fetch| fetch.error_code.is_some());

@@ -59,8 +59,8 @@ impl Target {
     }
 }
 
-/// Refuses more bytes when the file system has hardly any space left. Unfinished files stay on a full disk, and a request
-/// that removes one needs space for rows in the database, which is on the same disk in a small setup.
+/// Refuses more bytes when the file system has hardly any space left. Unfinished files stay on a full disk, and a
+/// request that removes one needs space for rows in the database, which is on the same disk in a small setup.
 fn check_free_space(file: &File) -> io::Result<()> {
     let disk = fstatvfs(file)?;
     // Numbers of blocks of one size.

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 #[schema(as = NewGuestLink, example = json!({"title": "Footage of Monday", "max_bytes": 1_073_741_824, "max_uploads": 5, "preset": "web"}))]
 pub struct NewGuestLinkBody {
     /// A line for the guests, of at most 200 characters.
-    #[schema(nullable = false)]
+    #[schema(nullable = false, max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     pub title: Option<String>,
     /// The largest length of a file in bytes; by default that of the installation.
     #[schema(nullable = false, minimum = 1)]
@@ -23,8 +23,8 @@ pub struct NewGuestLinkBody {
     /// No upload begins after this time; by default in 7 days.
     #[schema(nullable = false)]
     pub expires_at: Option<DateTime<Utc>>,
-    /// A password that guests need, of at least 8 characters.
-    #[schema(nullable = false)]
+    /// A password that guests need, of at least 8 characters and at most 1,024 bytes.
+    #[schema(nullable = false, min_length = 8, max_length = 1024)]
     pub password: Option<String>,
     /// The name of a preset; not together with `recipe`. If both are absent, the default preset is used. A later change
     /// of the preset does not matter.
@@ -35,25 +35,23 @@ pub struct NewGuestLinkBody {
     pub recipe: Option<Value>,
 }
 
-/// Changes of a guest link; absent fields stay.
+/// Changes of a guest link; fields that are absent or null stay.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = GuestLinkPatch, example = json!({"revoked": true}))]
 pub struct GuestLinkPatchBody {
     /// A line for the guests, of at most 200 characters; empty removes it.
-    #[schema(nullable = false)]
+    #[schema(max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     pub title: Option<String>,
     /// The largest length of a file in bytes, of uploads that begin later.
-    #[schema(nullable = false, minimum = 1)]
+    #[schema(minimum = 1)]
     pub max_bytes: Option<i64>,
     /// The number of uploads, 1 to 1,000.
-    #[schema(nullable = false, minimum = 1, maximum = 1_000)]
+    #[schema(minimum = 1, maximum = 1_000)]
     pub max_uploads: Option<i64>,
     /// No upload begins after this time.
-    #[schema(nullable = false)]
     pub expires_at: Option<DateTime<Utc>>,
     /// True ends all sessions of guests at once. False undoes it.
-    #[schema(nullable = false)]
     pub revoked: Option<bool>,
 }
 

@@ -75,19 +75,17 @@ pub struct NewWebhookBody {
     pub event_types: Option<Vec<String>>,
 }
 
-/// A change of a webhook. Absent fields stay as they are.
+/// A change of a webhook. Fields that are absent or null stay as they are.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = WebhookChange, example = json!({"enabled": true}))]
 pub struct WebhookChangeBody {
     /// A URL, `http` or `https`. Messages that wait are sent to it.
-    #[schema(nullable = false)]
     pub url: Option<String>,
     /// The types of events to send; all if it is empty.
-    #[schema(nullable = false, value_type = Option<Vec<EventType>>)]
+    #[schema(value_type = Option<Vec<EventType>>)]
     pub event_types: Option<Vec<String>>,
     /// False disables the webhook and ends what waits for it. True enables it for the events from then on.
-    #[schema(nullable = false)]
     pub enabled: Option<bool>,
 }
 

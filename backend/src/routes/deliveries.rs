@@ -41,8 +41,8 @@ pub(super) fn delivery_view(delivery: delivery::Model, has_webhook: bool) -> Del
 ///
 /// The newest first, for 30 days after their end. Send `next_cursor` as `cursor` to get the next page.
 #[utoipa::path(get, operation_id = "list_deliveries", path = "/webhooks/deliveries", tag = "webhooks", params(
-        ("webhook_id" = Option<i64>, Query, description = "Only those to this webhook"),
-        ("task_id" = Option<i64>, Query, description = "Only those about this task"),
+        ("webhook_id" = Option<i64>, Query, minimum = 1, description = "Only those to this webhook"),
+        ("task_id" = Option<i64>, Query, minimum = 1, description = "Only those about this task"),
         ("status" = Option<DeliveryStatus>, Query, description = "Only those with this status"),
         ("max" = Option<u64>, Query, minimum = 1, description = "Maximum number of deliveries on the page; values above 100 count as 100, which is also the default"),
         ("cursor" = Option<String>, Query, description = "The `next_cursor` of the previous page")),

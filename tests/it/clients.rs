@@ -94,7 +94,6 @@ async fn generated_requests_find_no_difference_between_document_and_replies() {
         "--checks",
         "all",
     ];
-    // With several workers, CPython 3.11 sometimes fails to parse (gh-106905).
     let bounds = [
         "--seed",
         "1",

@@ -17,6 +17,7 @@
 pub mod auth;
 pub mod credentials;
 pub mod events;
+pub mod guest_links;
 pub mod health;
 pub mod images;
 pub mod library;

@@ -42,14 +42,14 @@ pub struct TaskItem {
 }
 
 /// The progress of a task.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Percent {
     /// 0 to 100.
     pub percent: u8,
 }
 
 /// The code of the error of a failed task.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorCode {
     /// A stable code from the table of errors.
     #[schema(example = "source_damaged")]

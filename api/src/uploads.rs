@@ -1,5 +1,6 @@
 //! Uploads.
 
+use crate::tasks::{ErrorCode, Percent};
 use chrono::{DateTime, Utc};
 use domain::{Status, UploadStatus};
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,17 @@ pub struct NewTaskBody {
     pub webhook_url: Option<String>,
 }
 
+/// The task of a guest's file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UploadTask {
+    /// The status of the task.
+    pub status: Status,
+    /// The progress of the task.
+    pub progress: Percent,
+    /// The error of a failed task; null otherwise.
+    pub error: Option<ErrorCode>,
+}
+
 /// An upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UploadView {
@@ -75,8 +87,12 @@ pub struct UploadView {
     pub length_bytes: Option<i64>,
     /// The task that was created from the file.
     pub task_id: Option<i64>,
-    /// The reason why the file could not be fetched; null unless `status` is `failed`.
+    /// The reason why the file could not be fetched, or why there is no task of a guest's file; null unless `status` is
+    /// `failed`.
     pub error: Option<UploadError>,
+    /// The task of the file, for guests alone: they cannot read the task itself, and get no `task_id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<UploadTask>,
     /// The upload is removed after this time. The file of a task stays.
     pub expires_at: DateTime<Utc>,
 }

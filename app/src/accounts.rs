@@ -4,7 +4,7 @@ mod common_passwords;
 mod expiring_map;
 pub(crate) mod password;
 pub(crate) mod policy;
-mod pool;
+pub(crate) mod pool;
 pub(crate) mod throttle;
 
 pub use policy::{PasswordPolicy, Rate, RateLimits};
@@ -161,12 +161,12 @@ async fn check_password(
     Ok((user, check))
 }
 
-fn rate_limited(wait: Duration) -> Refusal {
+pub(crate) fn rate_limited(wait: Duration) -> Refusal {
     metrics::counter!("rushes_logins_total", "outcome" => "slowed_down").increment(1);
     // Rounded up, because clients get whole seconds.
     Refusal::new(Code::RateLimited).retry_after(wait + Duration::from_millis(999))
 }
 
-fn hasher_busy(_: QueueFull) -> Refusal {
+pub(crate) fn hasher_busy(_: QueueFull) -> Refusal {
     rate_limited(Duration::from_millis(1))
 }

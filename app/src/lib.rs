@@ -14,6 +14,7 @@ pub mod credentials;
 mod error;
 pub mod events;
 mod file_name;
+pub mod guest_links;
 pub mod idempotency;
 mod image_header;
 pub mod images;
@@ -29,6 +30,7 @@ mod trash;
 mod uninterrupted;
 pub mod uploads;
 pub mod videos;
+pub mod watch;
 pub mod webhooks;
 
 pub use app::{App, Core, Settings};

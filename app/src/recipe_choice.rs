@@ -56,6 +56,18 @@ impl RecipeChoice {
         read_recipe(json).map(Self::Own)
     }
 
+    /// A choice that was resolved and stored earlier.
+    ///
+    /// # Errors
+    /// The recipe cannot be parsed.
+    pub fn stored(preset: Option<String>, recipe: entity::Json) -> Result<Self, Error> {
+        let recipe = stored(recipe).context("failed to parse a stored recipe")?;
+        Ok(match preset {
+            Some(name) => Self::Preset(name, recipe),
+            None => Self::Own(recipe),
+        })
+    }
+
     /// Replaces the choice that the earlier parts of a form have made.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 pub(crate) mod active;
 mod checksum;
 pub mod fetched;
+pub mod guests;
 mod lease;
 mod lifetime;
 mod new_file;
@@ -13,9 +14,11 @@ mod receive;
 pub mod resumable;
 mod session;
 mod source_file;
+mod uploader;
 
 pub use checksum::{Algorithm, Checksum};
 pub use source_file::File;
+pub use uploader::Uploader;
 
 use crate::app::Core;
 use crate::container::{PEEK_BYTES, check_media};
@@ -27,7 +30,7 @@ use crate::{Error, NewFile, Refusal, file_name, plans, tasks};
 use anyhow::Context as _;
 use bytes::{Bytes, BytesMut};
 use domain::video::title_of_file;
-use domain::{Code, EventType, UserId, VideoId};
+use domain::{Code, EventType, TaskId, UserId, VideoId};
 use entity::event::{self, New as Event};
 use entity::library_change::{self, Subject};
 use entity::{fetch, source, task, upload, video};
@@ -93,20 +96,32 @@ pub async fn store(
     NewFile::put(app, Key::source(Uuid::new_v4()), counted, declared_bytes, limit).await
 }
 
-/// An upload of the account as it stands, with its fetch if a worker fetches the file. A request that writes to it goes
-/// on.
+/// An upload as its sender sees it.
+pub struct Shown {
+    /// The upload.
+    pub upload: upload::Model,
+    /// Its fetch, if a worker fetches the file.
+    pub fetch: Option<fetch::Model>,
+    /// Its task. Only for a guest, who cannot read the task itself.
+    pub task: Option<task::TaskSummary>,
+}
+
+/// An upload of this sender as it stands. A request that writes to it goes on.
 ///
 /// # Errors
 /// `upload_not_found`; errors of the database.
-pub async fn show(app: &Core, user: UserId, id: &str) -> Result<(upload::Model, Option<fetch::Model>), Error> {
-    let upload = app.with_timeout(upload::of_user(&app.db, user, id)).await?;
-    let upload = upload.ok_or(Code::UploadNotFound)?;
+pub async fn show(app: &Core, uploader: &Uploader, id: &str) -> Result<Shown, Error> {
+    let upload = uploader.find(app, id).await?;
     let fetch = if upload.fetched {
         app.with_timeout(fetch::of_upload(&app.db, id)).await?
     } else {
         None
     };
-    Ok((upload, fetch))
+    let task = match (&uploader.guest, upload.task_id) {
+        (Some(_), Some(task)) => app.with_timeout(task::summary(&app.db, TaskId(task))).await?,
+        _ => None,
+    };
+    Ok(Shown { upload, fetch, task })
 }
 
 /// Creates the rows of an upload in one transaction and wakes a worker. If the transaction fails, a new file is

@@ -3,7 +3,7 @@
 
 use crate::AppState;
 use crate::error::{Error, Refusal};
-use crate::extract::{Principal, full_path};
+use crate::extract::{Principal, Sender, full_path};
 use app::idempotency::{Outcome, Request};
 use axum::Json;
 use axum::extract::FromRequestParts;
@@ -46,17 +46,24 @@ pub(crate) struct IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// Returns `true` if the request has a key.
-    pub(crate) const fn is_given(&self) -> bool {
-        self.key.is_some()
-    }
-
     /// The request of a principal under this key.
     pub(crate) fn of(self, principal: Principal) -> Request {
         Request {
             user: principal.account,
             key: self.key,
             operation: self.operation,
+        }
+    }
+
+    /// The request of the sender of an upload under this key. Keys belong to accounts, so that of a guest is ignored.
+    pub(crate) fn of_sender(self, sender: &Sender) -> Request {
+        match sender {
+            Sender::Account(principal) => self.of(*principal),
+            Sender::Guest(guest) => Request {
+                user: guest.account,
+                key: None,
+                operation: self.operation,
+            },
         }
     }
 }

@@ -50,6 +50,7 @@ impl ToSchema for Count {}
     tags(
         (name = "accounts", description = "Sign-up and login"),
         (name = "uploads", description = "Resumable uploads (tus 1.0), and parts that clients write to the bucket"),
+        (name = "guests", description = "Links with which others upload files without an account"),
         (name = "tasks", description = "Uploads, their processing and their outputs"),
         (name = "videos", description = "The videos of the account: description, publication, removal"),
         (name = "library", description = "Lists, searches and files of published videos"),
@@ -72,6 +73,9 @@ impl Modify for SecuritySchemes {
         let bearer = bearer.description(Some("The `token` of `POST /api/auth/login`"));
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
+        let guest = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
+        let guest = guest.description(Some("The `token` of `POST /api/guest/{token}/session`"));
+        components.add_security_scheme("guest", SecurityScheme::Http(guest.build()));
         let cookie = ApiKeyValue::with_description(TOKEN_COOKIE, "The same token, for a stream of events alone");
         components.add_security_scheme("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     }

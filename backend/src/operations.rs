@@ -2,12 +2,13 @@
 //! from them.
 
 mod events;
+mod library;
 mod uploads;
 
 use crate::error::{Refusal, reply};
 use crate::openapi::{Api, response_of};
 use crate::routes::{
-    auth, credentials, health, images, library, metrics, plan, presets, report, searches, tasks, video, videos,
+    auth, credentials, health, images, library as library_routes, metrics, plan, presets, report, tasks, video, videos,
 };
 use crate::{AppState, request_guards};
 use axum::Router;
@@ -56,15 +57,16 @@ fn requests() -> OpenApiRouter<AppState> {
         .merge(presets())
         .merge(credentials())
         .merge(videos())
-        .merge(library())
+        .merge(library::library())
         .merge(uploads::without_bytes())
+        .merge(uploads::guest_links())
         .merge(events::with_webhooks())
         .routes(routes!(health::health))
 }
 
 /// Operations that use the database before they know an account.
 fn anonymous() -> OpenApiRouter<AppState> {
-    accounts().merge(files())
+    accounts().merge(files()).merge(uploads::guests())
 }
 
 fn accounts() -> OpenApiRouter<AppState> {
@@ -105,27 +107,12 @@ fn presets() -> OpenApiRouter<AppState> {
 
 fn videos() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .routes(routes!(library::list_own))
-        .routes(routes!(library::search_own))
+        .routes(routes!(library_routes::list_own))
+        .routes(routes!(library_routes::search_own))
         .routes(routes!(videos::show, videos::update, videos::remove))
         .routes(routes!(videos::publish))
         .routes(routes!(videos::unpublish))
         .routes(routes!(videos::publish_task))
-}
-
-fn library() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(library::list))
-        .routes(routes!(library::search))
-        .routes(routes!(searches::show))
-        .merge(published().layer(library::any_origin()))
-}
-
-fn published() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(library::show))
-        .routes(routes!(library::output))
-        .routes(routes!(library::set_file))
 }
 
 /// Downloads of outputs. The time until their reply begins is limited, but not the reply.

@@ -7,6 +7,8 @@ pub(crate) mod credentials;
 pub(crate) mod deliveries;
 pub(crate) mod embed;
 pub(crate) mod events;
+pub(crate) mod guest_links;
+pub(crate) mod guests;
 pub(crate) mod health;
 pub(crate) mod images;
 pub(crate) mod landing;

@@ -3,6 +3,7 @@
 
 use crate::config::Secrets;
 use anyhow::Context as _;
+use app::guest_links::Session;
 use chrono::{DateTime, Utc};
 use domain::{Code, UserId};
 use jsonwebtoken::errors::ErrorKind;
@@ -17,6 +18,10 @@ const TYPE: &str = "at+jwt";
 const TICKET_TYPE: &str = "stream-ticket+jwt";
 /// Lifetime of a ticket. It stands in an address, which programs may log.
 const TICKET_TTL_S: i64 = 300;
+/// The `typ` of sessions of guests. No operation of accounts accepts it.
+const GUEST_TYPE: &str = "guest-session+jwt";
+/// Lifetime of a session, which can be renewed.
+pub(crate) const GUEST_TTL_S: u64 = 24 * 3_600;
 const ISSUER: &str = "rushes";
 const AUDIENCE: &str = "rushes-api";
 /// Tolerated clock difference between two API processes, in seconds. `nbf` is set this much earlier than `iat`, so that
@@ -100,6 +105,32 @@ impl Tokens {
         };
         let ticket = encode(&header, &claims, &self.signing).context("failed to sign a ticket")?;
         Ok((ticket, DateTime::from_timestamp(exp, 0).unwrap_or_default()))
+    }
+
+    /// Issues the token of a session of a guest.
+    pub(crate) fn issue_guest(&self, session: &Session, now: DateTime<Utc>) -> anyhow::Result<String> {
+        let now = now.timestamp();
+        let exp = now.saturating_add(i64::try_from(GUEST_TTL_S).unwrap_or(i64::MAX));
+        let claims = Claims {
+            sub: session.link.to_string(),
+            jti: session.id.clone(),
+            ..claims(UserId(0), now, exp)
+        };
+        let header = Header {
+            typ: Some(GUEST_TYPE.to_owned()),
+            ..self.header.clone()
+        };
+        encode(&header, &claims, &self.signing).context("failed to sign a session")
+    }
+
+    /// Verifies the token of a session of a guest.
+    ///
+    /// # Errors
+    /// As [`Tokens::verify`].
+    pub(crate) fn verify_guest(&self, token: &str) -> Result<Session, Code> {
+        let claims = self.decode(token, GUEST_TYPE)?;
+        let link = claims.sub.parse().map_err(|_| Code::TokenInvalid)?;
+        Ok(Session { link, id: claims.jti })
     }
 
     /// Verifies a token. Returns its account and the time at which it expires.
@@ -227,6 +258,26 @@ mod tests {
             .issue_ticket(UserId(7), until(4_000), now - chrono::Duration::seconds(301))
             .unwrap();
         assert_eq!(tokens.verify_ticket(&late), Err(Code::TokenExpired));
+    }
+
+    #[test]
+    fn the_session_of_a_guest_opens_nothing_of_an_account() {
+        let (tokens, now) = (tokens("a", None), Utc::now());
+        let session = Session {
+            link: 7,
+            id: "s".to_owned(),
+        };
+        let guest = tokens.issue_guest(&session, now).unwrap();
+        let verified = tokens.verify_guest(&guest).unwrap();
+        assert_eq!((verified.link, verified.id.as_str()), (7, "s"));
+        assert_eq!(tokens.verify(&guest), Err(Code::TokenInvalid));
+        assert_eq!(tokens.verify_ticket(&guest), Err(Code::TokenInvalid));
+        let (ticket, _) = tokens.issue_ticket(UserId(7), now, now).unwrap();
+        for other in [tokens.issue(UserId(7), now).unwrap(), ticket] {
+            assert!(tokens.verify_guest(&other).is_err());
+        }
+        let late = tokens.issue_guest(&session, now - chrono::Duration::seconds(24 * 3_600 + 1));
+        assert_eq!(tokens.verify_guest(&late.unwrap()).err(), Some(Code::TokenExpired));
     }
 
     #[test]

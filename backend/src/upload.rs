@@ -10,5 +10,5 @@ mod task_body;
 mod webhook_url;
 
 pub(crate) use image::ImageForm;
-pub(crate) use task_body::{FileBody, SourceUrl, TaskBody};
+pub(crate) use task_body::{FileBody, SourceUrl, TaskBody, choice};
 pub(crate) use webhook_url::webhook_url;

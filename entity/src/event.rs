@@ -34,7 +34,7 @@ pub struct Model {
     /// The word of an [`EventType`], possibly one of a later version.
     #[sea_orm(column_name = "type")]
     pub event_type: String,
-    /// The id of the task, fetch, video or webhook, which may have been removed since.
+    /// The id of the task, fetch, guest link, video or webhook, which may have been removed since.
     pub subject_id: i64,
     pub data: RawJson,
     pub at: ChronoDateTimeUtc,
@@ -95,19 +95,22 @@ impl New {
         })
     }
 
-    /// An event of an upload that a worker fetches, as it is in this transaction. Its subject is the fetch.
+    /// An event of an upload that a worker fetches or a guest sends, as it is in this transaction. Its subject is the
+    /// fetch or the link of the guest.
     ///
     /// # Errors
-    /// Any database error; there is no such upload, or it is not fetched.
-    pub async fn of_fetch(db: &impl ConnectionTrait, event_type: EventType, id: &str) -> Result<Self, DbErr> {
-        let missing = || DbErr::RecordNotFound(format!("the fetched upload {id} of an event"));
+    /// Any database error; there is no such upload.
+    pub async fn of_upload(db: &impl ConnectionTrait, event_type: EventType, id: &str) -> Result<Self, DbErr> {
+        let missing = || DbErr::RecordNotFound(format!("the upload {id} of an event"));
         let upload = upload::Entity::find_by_id(id).one(db).await?.ok_or_else(missing)?;
-        let mut fetch = fetch::of_upload(db, id).await?.ok_or_else(missing)?;
+        let mut fetch = fetch::of_upload(db, id).await?;
+        let subject = fetch.as_ref().map(|fetch| fetch.id).or(upload.guest_link_id);
+        let webhook_url = fetch.as_mut().and_then(|fetch| fetch.webhook_url.take());
         Ok(Self {
             owner: upload.user_id,
             event_type,
-            subject: fetch.id,
-            webhook_url: fetch.webhook_url.take(),
+            subject: subject.ok_or_else(missing)?,
+            webhook_url,
             data: json(&UploadData::of(upload, fetch))?,
         })
     }

@@ -79,7 +79,7 @@ impl upload::Model {
     /// killed while it receives bytes, the status changes with the end of the lease, on the clock of this process.
     #[must_use]
     pub fn status(&self, fetch: Option<&Model>) -> UploadStatus {
-        let has_failed = fetch.is_some_and(|fetch| fetch.error_code.is_some());
+        let has_failed = self.error_code.is_some() || fetch.is_some_and(|fetch| fetch.error_code.is_some());
         match (self.task_id, has_failed) {
             (Some(_), _) => UploadStatus::Finished,
             (None, true) => UploadStatus::Failed,

@@ -30,6 +30,7 @@ pub mod credential;
 pub mod delivery;
 pub mod event;
 pub mod fetch;
+pub mod guest_link;
 pub mod idempotency;
 pub mod image;
 pub mod image_use;
@@ -46,6 +47,7 @@ pub mod trash;
 pub mod upload;
 pub mod user;
 pub mod video;
+pub mod watched_file;
 pub mod webhook;
 
 pub use connection::{close, connect, is_duplicate, is_exhausted, is_full, is_unavailable, ready, with_timeout, write};

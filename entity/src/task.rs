@@ -23,10 +23,9 @@ mod videos;
 pub use claim::{AttemptResult, Claim, Claimed};
 pub use claim_next::claim_next;
 pub use details::{TaskDetails, details};
-pub(crate) use find::summary;
 pub use find::{
     Page, TaskProgress, TaskSummary, by_id, by_path, count_by_status, list, of_user, oldest_due_created_at,
-    progress_of, with_source,
+    progress_of, summary, with_source,
 };
 pub use sweep::{Swept, release_unknown, return_tasks_of, sweep};
 pub use table::{ActiveModel, Column, Entity, Model, PrimaryKey, Relation, TaskStatus};

@@ -20,15 +20,17 @@
 //! broken connection of the same client, which a server notices late.
 
 mod expiry;
+mod guest;
 mod lease;
 
 pub use expiry::{Expired, REPLACED_AFTER, expired};
+pub use guest::{fail, received_from_guests};
 pub use lease::{Checkpoint, EmptyFile, Holding, Ownership, UploadLease};
 
 use domain::UserId;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::Query;
-use sea_orm::{DatabaseTransaction, ExprTrait, QueryOrder, QuerySelect};
+use sea_orm::{Condition, DatabaseTransaction, ExprTrait, QueryOrder, QuerySelect};
 use std::time::{Duration, SystemTime};
 
 /// A resumable upload.
@@ -76,6 +78,16 @@ pub struct Model {
     pub expires_at_ms: i64,
     /// The task that was created from the file.
     pub task_id: Option<i64>,
+    /// The link of the guest who sends the file ([`crate::guest_link`]).
+    pub guest_link_id: Option<i64>,
+    /// The session of the guest, who alone may continue the upload.
+    pub guest_session: Option<String>,
+    /// The largest length of the file, if it is below that of the installation.
+    pub max_bytes: Option<i64>,
+    /// The code of the error for which there is no task of a guest's file.
+    pub error_code: Option<String>,
+    /// Its detail.
+    pub error_detail: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -162,6 +174,19 @@ pub struct New {
     pub multipart_id: Option<String>,
     /// Size of its parts.
     pub part_bytes: u64,
+    /// The guest who sends the file.
+    pub guest: Option<Guest>,
+}
+
+/// A guest who sends a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guest {
+    /// The link of the guest.
+    pub link: i64,
+    /// The id of the session.
+    pub session: String,
+    /// The largest length of a file.
+    pub max_bytes: u64,
 }
 
 /// Inserts an upload without bytes that expires after `lifetime`.
@@ -184,6 +209,18 @@ pub async fn create(db: &DatabaseTransaction, user: UserId, new: &New, lifetime:
         (Column::Replaced, false.into()),
         (Column::UntilMs, 0_i64.into()),
         (Column::ExpiresAtMs, crate::in_ms(db, crate::millis(lifetime))),
+        (
+            Column::GuestLinkId,
+            Expr::value(new.guest.as_ref().map(|guest| guest.link)),
+        ),
+        (
+            Column::GuestSession,
+            Expr::value(new.guest.as_ref().map(|guest| guest.session.clone())),
+        ),
+        (
+            Column::MaxBytes,
+            Expr::value(new.guest.as_ref().map(|guest| stored(guest.max_bytes))),
+        ),
     ];
     let (columns, values): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
     let insert = Query::insert()
@@ -196,13 +233,19 @@ pub async fn create(db: &DatabaseTransaction, user: UserId, new: &New, lifetime:
     row.ok_or_else(|| DbErr::RecordNotFound(format!("upload {}", new.id)))
 }
 
-/// The number of uploads of the account that are no task yet.
+/// The number of uploads of the account that are no task yet: those of its guests, or all others.
 ///
 /// # Errors
 /// Any database error.
-pub async fn count_open(db: &impl ConnectionTrait, user: UserId) -> Result<u64, DbErr> {
+pub async fn count_open(db: &impl ConnectionTrait, user: UserId, of_guests: bool) -> Result<u64, DbErr> {
     let open = Entity::find().filter(Column::UserId.eq(user.0));
-    open.filter(Column::TaskId.is_null()).count(db).await
+    let open = open.filter(Column::TaskId.is_null());
+    let open = if of_guests {
+        open.filter(Column::GuestLinkId.is_not_null())
+    } else {
+        open.filter(Column::GuestLinkId.is_null())
+    };
+    open.count(db).await
 }
 
 /// An upload of the account that has not expired.
@@ -210,13 +253,27 @@ pub async fn count_open(db: &impl ConnectionTrait, user: UserId) -> Result<u64, 
 /// # Errors
 /// Any database error.
 pub async fn of_user(db: &impl ConnectionTrait, user: UserId, id: &str) -> Result<Option<Model>, DbErr> {
+    current(db, id, Condition::all().add(Column::UserId.eq(user.0))).await
+}
+
+/// An upload of the session of a guest that has not expired.
+///
+/// # Errors
+/// Any database error.
+pub async fn of_guest(db: &impl ConnectionTrait, guest: &Guest, id: &str) -> Result<Option<Model>, DbErr> {
+    let is_of_session = Condition::all()
+        .add(Column::GuestLinkId.eq(guest.link))
+        .add(Column::GuestSession.eq(guest.session.as_str()));
+    current(db, id, is_of_session).await
+}
+
+async fn current(db: &impl ConnectionTrait, id: &str, owned: Condition) -> Result<Option<Model>, DbErr> {
     // Postgres accepts no NUL in text.
     if id.contains('\0') {
         return Ok(None);
     }
-    let found = Entity::find_by_id(id).filter(Column::UserId.eq(user.0));
     let is_current = Expr::col(Column::ExpiresAtMs).gt(crate::now_ms(db));
-    found.filter(is_current).one(db).await
+    Entity::find_by_id(id).filter(owned).filter(is_current).one(db).await
 }
 
 /// Lets an upload expire after `lifetime` from now. Returns `false` if it has expired already.

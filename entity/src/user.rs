@@ -69,6 +69,15 @@ pub async fn find_by_username(db: &impl ConnectionTrait, username: &str) -> Resu
     Entity::find().filter(Column::Username.eq(username)).one(db).await
 }
 
+/// The account with this email address.
+///
+/// # Errors
+/// Any database error.
+pub async fn find_by_email(db: &impl ConnectionTrait, email: &Email) -> Result<Option<UserId>, DbErr> {
+    let found = Entity::find().filter(Column::Email.eq(email.as_str())).one(db).await?;
+    Ok(found.map(|user| user.user_id()))
+}
+
 /// Returns `true` if the name is taken.
 ///
 /// # Errors

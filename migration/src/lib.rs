@@ -27,6 +27,8 @@ mod m0020_account_events;
 mod m0021_fetches;
 mod m0022_webhooks;
 mod m0023_credentials;
+mod m0024_guest_links;
+mod m0025_watched_files;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 
@@ -63,6 +65,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0021_fetches::Migration),
             Box::new(m0022_webhooks::Migration),
             Box::new(m0023_credentials::Migration),
+            Box::new(m0024_guest_links::Migration),
+            Box::new(m0025_watched_files::Migration),
         ]
     }
 }

@@ -7,7 +7,7 @@ use crate::fd_limit;
 use crate::log::Log;
 use crate::permissions;
 use crate::serve;
-use crate::settings::{Role, Settings};
+use crate::settings::{Role, Settings, WatchSettings};
 use crate::telemetry;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -30,6 +30,20 @@ enum Command {
     Backend,
     /// A worker alone
     Worker,
+    /// Watch a folder: each file that is put into it becomes a task, and is moved to done/ or failed/ then
+    Watch {
+        /// A directory, or `s3://BUCKET/PREFIX?endpoint=http://HOST:PORT&region=NAME`
+        folder: String,
+        /// Preset of the tasks [default: `RUSHES_WATCH_PRESET`, or web]
+        #[arg(long, conflicts_with = "recipe")]
+        preset: Option<String>,
+        /// File with the recipe of the tasks as JSON
+        #[arg(long)]
+        recipe: Option<PathBuf>,
+        /// E-mail address of the account of the tasks [default: `RUSHES_WATCH_USER`, or the only account]
+        #[arg(long)]
+        user: Option<String>,
+    },
     /// Migrate the database to the schema of this version and exit
     Migrate,
     /// Copy the SQLite database and all files that it names to a new directory, while the service runs
@@ -48,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::Up => Role::Up,
         Command::Backend => Role::Backend,
         Command::Worker => Role::Worker,
+        Command::Watch { .. } => Role::Watch,
         Command::Migrate => Role::Migrate,
         Command::Backup { .. } => Role::Backup,
     };
@@ -80,14 +95,29 @@ fn fail(log: &Log, message: &str, code: u8) -> ExitCode {
 }
 
 #[tokio::main]
-async fn run(command: Command, role: Role, settings: Settings) -> anyhow::Result<()> {
-    if let Command::Backup { directory } = command {
-        return backup::run(&settings, &directory).await;
+async fn run(command: Command, role: Role, mut settings: Settings) -> anyhow::Result<()> {
+    match command {
+        Command::Backup { directory } => return backup::run(&settings, &directory).await,
+        Command::Watch {
+            folder,
+            preset,
+            recipe,
+            user,
+        } => {
+            settings.watch = settings.watch.map(|watch| WatchSettings {
+                place: folder,
+                preset: preset.unwrap_or(watch.preset),
+                recipe,
+                user: user.or(watch.user),
+                ..watch
+            });
+        }
+        Command::Up | Command::Backend | Command::Worker | Command::Migrate => {}
     }
     permissions::prepare(&settings)?;
     let _lock = data_dir::lock(&settings, role)?;
     let db = components::database(&settings).await?;
-    if role != Role::Worker || settings.is_embedded_database() {
+    if !matches!(role, Role::Worker | Role::Watch) || settings.is_embedded_database() {
         migration::run(&db).await.context("failed to migrate the database")?;
     }
     let result = match role {
@@ -95,6 +125,7 @@ async fn run(command: Command, role: Role, settings: Settings) -> anyhow::Result
         Role::Up => serve::up(settings, db.clone()).await,
         Role::Backend => serve::backend(settings, db.clone()).await,
         Role::Worker => serve::worker(settings, db.clone()).await,
+        Role::Watch => serve::watch(settings, db.clone()).await,
     };
     if let Err(error) = entity::close(db).await {
         tracing::warn!(%error, "failed to close the database; no data is lost");

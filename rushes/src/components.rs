@@ -1,15 +1,15 @@
 //! Creates the components of a process from its settings: database, storage, queue, worker.
 
 use crate::memory;
-use crate::settings::{self, Role, Settings};
+use crate::settings::{self, Role, Settings, WatchSettings};
 use anyhow::Context;
 use entity::DatabaseConnection;
 use queue::Queue;
 use std::path::PathBuf;
 use std::time::Duration;
-use storage::Storage;
+use storage::{Folder, Storage};
 use worker::child::ChildSettings;
-use worker::{Env, Scratch};
+use worker::{Env, Scratch, Watch};
 
 /// Maximum number of database connections of one process; machines with six or more cores use it.
 const CONNECTIONS_MAX: u32 = 16;
@@ -74,6 +74,7 @@ pub(crate) fn worker(
         limits: settings.limits,
         upload_ttl: settings.upload_ttl,
         outbound: settings.outbound.clone(),
+        watch: settings.watch.as_ref().map(watch).transpose()?,
         sealer: settings.sealer.clone(),
         sandbox: settings.sandbox,
         verify_depth: settings.verify_depth,
@@ -82,6 +83,21 @@ pub(crate) fn worker(
         shutdown_grace: SHUTDOWN_GRACE,
     };
     Env::new(db, storage, queue, scratch, settings).context("failed to start a thread")
+}
+
+/// The folder to watch, opened.
+pub(crate) fn watch(settings: &WatchSettings) -> anyhow::Result<Watch> {
+    let folder = Folder::open(&settings.place, settings.s3.clone());
+    let recipe = settings.recipe.as_ref().map(|path| {
+        std::fs::read_to_string(path).with_context(|| format!("failed to read the recipe {}", path.display()))
+    });
+    Ok(Watch {
+        folder: folder.context("failed to open the folder to watch (RUSHES_WATCH)")?,
+        user: settings.user.clone(),
+        preset: settings.preset.clone(),
+        recipe: recipe.transpose()?,
+        settle: settings.settle,
+    })
 }
 
 /// The path of `rushes-media`.
@@ -113,7 +129,7 @@ fn child_memory(available: Option<u64>, children: usize) -> u64 {
 
 /// Warns of combinations of settings that work only under conditions.
 pub(crate) fn warn_of_risks(settings: &Settings, role: Role) {
-    let split = matches!(role, Role::Backend | Role::Worker);
+    let split = matches!(role, Role::Backend | Role::Worker | Role::Watch);
     if split && settings.redis_url.is_none() {
         tracing::warn!("no REDIS_URL: workers find tasks by polling the database once a second");
     }

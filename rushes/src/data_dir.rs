@@ -2,8 +2,8 @@
 //!
 //! *Lock.* Two services must not share a data directory. `rushes up` is a whole service and holds an exclusive
 //! flock(2) lock on the file `lock`. `rushes backend` holds a shared lock, because several backends on one machine
-//! may use one SQLite file. Workers and migrations take no lock; they belong to a backend. The kernel releases the
-//! lock when the process ends, for any reason.
+//! may use one SQLite file. Workers, watchers and migrations take no lock; they belong to a backend. The kernel
+//! releases the lock when the process ends, for any reason.
 //!
 //! *Moved files.* A process that has a removed database open can still write to it, and all of that is lost when the
 //! process ends. So device and inode of the files are compared every second. When one was removed or replaced, requests
@@ -35,7 +35,7 @@ pub(crate) fn lock(settings: &Settings, role: Role) -> anyhow::Result<Option<Flo
     let kind = match role {
         Role::Up => FlockArg::LockExclusiveNonblock,
         Role::Backend => FlockArg::LockSharedNonblock,
-        Role::Worker | Role::Migrate | Role::Backup => return Ok(None),
+        Role::Worker | Role::Watch | Role::Migrate | Role::Backup => return Ok(None),
     };
     let directory = settings.data_dir.display();
     let file = File::options()

@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use storage::Storage;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Mutex;
-use worker::Env;
+use worker::{Env, FolderWatcher};
 
 /// Runs API and worker.
 pub(crate) async fn up(settings: Settings, db: DatabaseConnection) -> anyhow::Result<()> {
@@ -73,6 +73,23 @@ pub(crate) async fn worker(settings: Settings, db: DatabaseConnection) -> anyhow
     let router = backend::telemetry_router(db, storage, queue, metrics, health.clone());
     let server = serve_http(address, router, server_config, &health);
     run(&health, run_worker(env, &health), server).await
+}
+
+/// Watches a folder, and does nothing else.
+pub(crate) async fn watch(settings: Settings, db: DatabaseConnection) -> anyhow::Result<()> {
+    components::warn_of_risks(&settings, Role::Watch);
+    let watch = components::watch(settings.watch.as_ref().context("there is no folder to watch")?)?;
+    let storage = components::storage(&settings).await?;
+    let queue = components::queue(&settings).await?;
+    let health = process_health(&settings, &storage)?;
+    let watcher = FolderWatcher::new(db, storage, queue, settings.limits, watch);
+    watcher.check().await.map_err(anyhow::Error::msg)?;
+    let (shutdown, background) = (health.shutdown.clone(), health.background.clone());
+    let watching = async {
+        watcher.run(shutdown, background).await;
+        Ok(())
+    };
+    run(&health, watching, async { Ok(()) }).await
 }
 
 /// Runs worker and HTTP server to their ends, and checks that the data files stay in place. The first error ends all.

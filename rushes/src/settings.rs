@@ -12,11 +12,13 @@ mod names;
 mod role;
 mod secret;
 mod uploads;
+mod watch;
 mod workers;
 
 pub use environment::BadSetting;
 pub use names::NAMES;
 pub use role::Role;
+pub use watch::WatchSettings;
 pub(crate) use workers::threads;
 
 use app::sealing::Sealer;
@@ -73,6 +75,8 @@ pub struct Settings {
     pub upload_ttl: Duration,
     /// Addresses that fetches of files and webhooks may reach.
     pub outbound: Policy,
+    /// The folder to watch.
+    pub watch: Option<WatchSettings>,
     /// Encrypts secrets of users; `None` without a key.
     pub sealer: Option<Sealer>,
     /// Filter of log lines, in the syntax of `EnvFilter`.
@@ -118,7 +122,7 @@ impl Settings {
         let sealer = secret::sealer(&env, role, &data_dir)?;
         let api = match role {
             Role::Up | Role::Backend => Some(api::config(&env, role, &data_dir, limits, &storage.url)?),
-            Role::Worker | Role::Migrate | Role::Backup => None,
+            Role::Worker | Role::Watch | Role::Migrate | Role::Backup => None,
         };
         Ok(Self {
             role,
@@ -151,6 +155,7 @@ impl Settings {
             upload_ttl: uploads::ttl(&env)?,
             outbound: uploads::outbound(&env)?,
             sealer,
+            watch: watch::watch(&env, role)?,
             api,
         })
     }

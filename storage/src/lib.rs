@@ -6,6 +6,7 @@
 mod copy;
 mod destination;
 mod error;
+mod folder;
 mod key;
 mod memory;
 mod open;
@@ -23,6 +24,7 @@ mod upload;
 
 pub use destination::{BucketAddress, Destination, DestinationError, DestinationFile};
 pub use error::{Error, PutError};
+pub use folder::{DONE, FAILED, Folder, FolderFile};
 pub use key::{FileName, InvalidKey, Key, Prefix, Target};
 pub use open::S3Credentials;
 pub use pinned::{PathChanged, PinnedPaths};

@@ -107,7 +107,7 @@ impl BucketAddress {
     }
 }
 
-fn open_bucket(url: &Url, credentials: S3Credentials) -> Result<Storage, Error> {
+pub(crate) fn open_bucket(url: &Url, credentials: S3Credentials) -> Result<Storage, Error> {
     let refuse = |reason: &str| bad_url(url.as_str(), reason);
     let bucket = url
         .host_str()
@@ -173,7 +173,7 @@ pub(crate) fn retry() -> RetryConfig {
     }
 }
 
-fn bad_url(url: &str, reason: &str) -> Error {
+pub(crate) fn bad_url(url: &str, reason: &str) -> Error {
     Error::InvalidUrl {
         url: url.to_owned(),
         reason: reason.to_owned(),

@@ -22,6 +22,7 @@ async fn after_a_panic_in_any_background_task_the_service_works_and_health_shows
     let mut expected = vec![
         "events",
         "fetches",
+        "guest-uploads",
         "idempotency-keys",
         "library",
         "listener",

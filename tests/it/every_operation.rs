@@ -1,189 +1,22 @@
 //! Authorization of every operation in the OpenAPI document: an invalid token is refused, and the resources of another
-//! account are not found. A new operation needs a line in [`OPERATIONS`], a new kind of invalid token one in
-//! `tokens.rs`, and a new kind of resource a [`Kind`] in `rows.rs`.
+//! account are not found. A new operation needs a line in `table.rs`, a new kind of invalid token one in
+//! `tokens.rs`, and a new kind of resource a `Kind` in `rows.rs`.
 
+mod guests;
 mod rows;
+mod table;
 mod tokens;
 
-use Access::{Account, Public, Resource};
-use Body::{Bytes, Image, Json, Nothing, Raw, Search, Tus, Upload};
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
-use rows::Kind::{self, Canceled, Output, Processed, Waiting};
+use rows::Kind::Processed;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use table::Access::{Account, Public, Resource};
+use table::Body::{Bytes, Image, Json, Nothing, Raw, Search, Tus, Upload};
+use table::{Access, Body, OPERATIONS};
 use tests::{MP4, Reply, TestApp};
-
-/// The authorization that an operation needs.
-#[derive(Clone, Copy)]
-enum Access {
-    /// No token, with the reason.
-    Public(&'static str),
-    /// A token. The operation is about the account of the token.
-    Account,
-    /// A token. The operation is about the resource in the path, which must belong to the account of the token.
-    Resource(Kind),
-}
-
-/// The body of a valid request.
-#[derive(Clone, Copy)]
-enum Body {
-    Nothing,
-    Json(&'static str),
-    /// None, but the query of a search.
-    Search,
-    Upload,
-    Image,
-    /// None, but the headers of a resumable upload.
-    Tus,
-    /// The first bytes of a resumable upload.
-    Bytes,
-    /// A file alone.
-    Raw,
-}
-
-/// A plan request for a WAV file.
-const PLAN: &str = r#"{"preset":"audio","source":{"container":"wav","bytes":9000,"duration_us":1000000,"start_us":0,"streams":[
-    {"index":0,"codec":"pcm_s16le","decodable":true,"default":true,"language":null,
-    "kind":{"audio":{"sample_rate_hz":44100,"channels":1,"duration_us":null}}}]}}"#;
-
-/// All operations: method and path, access, and a body with which the owner succeeds.
-const OPERATIONS: &[(&str, Access, Body)] = &[
-    ("POST /api/auth/signup", Public("it creates an account"), Json("{}")),
-    ("POST /api/auth/login", Public("it issues a token"), Json("{}")),
-    ("GET /api/auth/signup/ping", Public("it has no content"), Nothing),
-    ("GET /api/auth/login/ping", Public("it has no content"), Nothing),
-    ("GET /api/tasks", Account, Nothing),
-    ("POST /api/tasks", Account, Upload),
-    ("GET /api/tasks/{id}", Resource(Processed), Nothing),
-    ("DELETE /api/tasks/{id}", Resource(Waiting), Nothing),
-    ("POST /api/tasks/{id}/cancel", Resource(Waiting), Nothing),
-    ("POST /api/tasks/{id}/retry", Resource(Canceled), Nothing),
-    ("GET /api/tasks/{id}/report", Resource(Processed), Nothing),
-    ("OPTIONS /api/uploads", Public("browsers send no token"), Nothing),
-    ("POST /api/uploads", Account, Tus),
-    ("PUT /api/uploads/file", Account, Raw),
-    (
-        "POST /api/uploads/presigned",
-        Account,
-        Json(r#"{"bytes":1000,"file_name":"clip.mp4"}"#),
-    ),
-    ("POST /api/uploads/{id}/parts", Resource(Kind::Written), Json("{}")),
-    (
-        "POST /api/uploads/{id}/complete",
-        Resource(Kind::Written),
-        Json(r#"{"etags":["\"any\""]}"#),
-    ),
-    ("GET /api/uploads/{id}", Resource(Kind::Unfinished), Nothing),
-    ("HEAD /api/uploads/{id}", Resource(Kind::Unfinished), Tus),
-    ("PATCH /api/uploads/{id}", Resource(Kind::Unfinished), Bytes),
-    ("DELETE /api/uploads/{id}", Resource(Kind::Unfinished), Tus),
-    ("POST /api/plan", Account, Json(PLAN)),
-    (
-        "GET /api/video/download/{year}/{month}/{day}/{name}",
-        Resource(Output),
-        Nothing,
-    ),
-    (
-        "GET /api/video/play/{token}/{year}/{month}/{day}/{name}/{output}/{file}",
-        Resource(Kind::Stream),
-        Nothing,
-    ),
-    ("POST /api/tasks/{id}/publish", Resource(Processed), Json("{}")),
-    ("GET /api/videos", Account, Nothing),
-    ("GET /api/videos/search", Account, Search),
-    ("GET /api/videos/{id}", Resource(Kind::Video), Nothing),
-    (
-        "PATCH /api/videos/{id}",
-        Resource(Kind::Video),
-        Json(r#"{"title":"A title"}"#),
-    ),
-    ("DELETE /api/videos/{id}", Resource(Kind::Video), Nothing),
-    ("POST /api/videos/{id}/publish", Resource(Kind::Video), Json("{}")),
-    ("POST /api/videos/{id}/unpublish", Resource(Kind::Video), Nothing),
-    ("GET /api/searches/{id}", Resource(Kind::Search), Nothing),
-    ("GET /api/library", Public("it shows public videos only"), Nothing),
-    ("GET /api/library/search", Public("it shows public videos only"), Search),
-    (
-        "GET /api/library/{id}",
-        Public("the address of an unlisted video cannot be guessed"),
-        Nothing,
-    ),
-    (
-        "GET /api/library/{id}/files/{output}",
-        Public("its address cannot be guessed"),
-        Nothing,
-    ),
-    (
-        "GET /api/library/{id}/files/{output}/{file}",
-        Public("its address cannot be guessed"),
-        Nothing,
-    ),
-    ("GET /api/events", Account, Nothing),
-    ("GET /api/events/stream", Account, Nothing),
-    ("POST /api/events/tickets", Account, Nothing),
-    ("GET /api/webhooks", Account, Nothing),
-    (
-        "POST /api/webhooks",
-        Account,
-        Json(r#"{"url":"https://hooks.example.com/","event_types":["task.processed"]}"#),
-    ),
-    ("GET /api/webhooks/{id}", Resource(Kind::Webhook), Nothing),
-    (
-        "PATCH /api/webhooks/{id}",
-        Resource(Kind::Webhook),
-        Json(r#"{"event_types":[]}"#),
-    ),
-    ("DELETE /api/webhooks/{id}", Resource(Kind::Webhook), Nothing),
-    (
-        "POST /api/webhooks/{id}/rotate-secret",
-        Resource(Kind::Webhook),
-        Nothing,
-    ),
-    ("POST /api/webhooks/{id}/test", Resource(Kind::Webhook), Nothing),
-    ("GET /api/webhooks/deliveries", Account, Nothing),
-    (
-        "POST /api/webhooks/deliveries/{id}/resend",
-        Resource(Kind::Delivery),
-        Nothing,
-    ),
-    ("GET /api/webhooks/secret", Account, Nothing),
-    ("POST /api/webhooks/secret/rotate", Account, Nothing),
-    ("GET /api/images", Account, Nothing),
-    ("POST /api/images", Account, Image),
-    ("GET /api/images/{name}", Resource(Kind::Image), Nothing),
-    ("DELETE /api/images/{name}", Resource(Kind::Image), Nothing),
-    ("GET /api/credentials", Account, Nothing),
-    (
-        "POST /api/credentials",
-        Account,
-        Json(r#"{"name":"media","endpoint":"https://s3.example.com","access_key_id":"k","secret_access_key":"s"}"#),
-    ),
-    ("DELETE /api/credentials/{name}", Resource(Kind::Credential), Nothing),
-    ("GET /api/presets", Account, Nothing),
-    (
-        "POST /api/presets",
-        Account,
-        Json(r#"{"name":"mine","recipe":{"outputs":[{"kind":"mp4"}]}}"#),
-    ),
-    ("GET /api/presets/{name}", Resource(Kind::Preset), Nothing),
-    (
-        "PUT /api/presets/{name}",
-        Resource(Kind::Preset),
-        Json(r#"{"recipe":{"outputs":[{"kind":"mp4"}]}}"#),
-    ),
-    ("DELETE /api/presets/{name}", Resource(Kind::Preset), Nothing),
-    ("GET /api/health", Public("operators use it"), Nothing),
-    ("GET /livez", Public("supervisors use it"), Nothing),
-    ("GET /readyz", Public("load balancers use it"), Nothing),
-    (
-        "GET /metrics",
-        Public("Prometheus reads it; nginx does not forward it"),
-        Nothing,
-    ),
-    ("GET /ping", Public("it has no content"), Nothing),
-];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_table_has_exactly_the_operations_of_the_openapi_document() {

@@ -44,6 +44,7 @@ mod grpc_attacks;
 mod grpc_fields;
 mod grpc_message;
 mod grpc_tonic;
+mod guests;
 mod http_accounts;
 mod http_basics;
 mod http_caching;
@@ -98,6 +99,7 @@ mod tus_errors;
 mod tus_expiry;
 mod tus_takeover;
 mod upload_memory;
+mod watch;
 mod webhooks;
 
 // `redis_server` is shared with another crate and takes it from the root.

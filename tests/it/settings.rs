@@ -52,6 +52,7 @@ fn an_invalid_log_filter_number_or_encoding_prevents_the_start() {
         ("RUSHES_MAX_DURATION_S", b"18446744073709551615", "1 to 604800"),
         ("RUSHES_OUTBOUND_ALLOW", b"10.0.0.0/8,10.1", "10.1"),
         ("RUSHES_OUTBOUND_ALLOW", b"*.lan", "nas.lan"),
+        ("RUSHES_WATCH_SETTLE_S", b"0", "1 to 3600"),
         ("RUSHES_DELIVERY", b"redirect", "STORAGE_URL is a directory"),
     ] {
         let output = start("up", name, OsStr::from_bytes(value));

@@ -2,6 +2,7 @@
 //! so that none waits for the others: removing files may take long.
 
 mod fetches;
+mod guest_uploads;
 mod idempotency_keys;
 mod searches;
 mod shutdown_timer;
@@ -38,6 +39,7 @@ pub(crate) async fn run(env: Env, shutdown: CancellationToken, background: Backg
         background.supervise(idempotency_keys::NAME, || { idempotency_keys::run(&env, &shutdown) }),
         background.supervise(searches::NAME, || searches::run(&env, &shutdown)),
         background.supervise(uploads::NAME, || uploads::run(&env, &shutdown)),
+        background.supervise(guest_uploads::NAME, || guest_uploads::run(&env, &shutdown)),
         background.supervise(videos::NAME, || videos::run(&env, &shutdown)),
         background.supervise(shutdown_timer::NAME, || shutdown_timer::run(&env, &shutdown)),
     );

@@ -4,6 +4,7 @@ use crate::child::{ChildSettings, ChildStarter};
 use crate::scratch::Scratch;
 use app::Core;
 use app::sealing::Sealer;
+use app::watch::Watch;
 use domain::Limits;
 use domain::protocol::{SandboxMode, VerifyDepth};
 use entity::DatabaseConnection;
@@ -36,6 +37,8 @@ pub struct Settings {
     pub upload_ttl: Duration,
     /// Addresses that fetches of files and webhooks may reach.
     pub outbound: Policy,
+    /// A folder whose files become tasks.
+    pub watch: Option<Watch>,
     /// Decrypts secrets of users; `None` where the operator has given no key.
     pub sealer: Option<Sealer>,
     /// Time for tasks in progress after a shutdown began; then they are released.

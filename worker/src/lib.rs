@@ -15,9 +15,12 @@ mod failure;
 mod jobs;
 mod scratch;
 mod session;
+mod watch;
 
+pub use app::watch::Watch;
 pub use env::{Env, Settings};
 pub use scratch::Scratch;
+pub use watch::FolderWatcher;
 
 use ::background::Background;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +32,11 @@ pub async fn run(env: Env, shutdown: CancellationToken, background: Background) 
     let background_tasks = background::run(env.clone(), shutdown.clone(), background.clone());
     let fetches = background::fetch(env.clone(), shutdown.clone(), background.clone());
     let fetches = AbortOnDropHandle::new(tokio::spawn(fetches));
+    let _watcher = env.settings.watch.clone().map(|folder| {
+        let (env, shutdown, background) = (env.clone(), shutdown.clone(), background.clone());
+        let watcher = async move { watch::run(&env.uploads, &folder, &shutdown, &background).await };
+        AbortOnDropHandle::new(tokio::spawn(watcher))
+    });
     let webhooks = background::send_webhooks(env.clone(), shutdown.clone(), background.clone());
     let webhooks = AbortOnDropHandle::new(tokio::spawn(webhooks));
     let background_tasks = AbortOnDropHandle::new(tokio::spawn(background_tasks));

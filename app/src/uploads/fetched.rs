@@ -111,7 +111,7 @@ pub async fn create<R: Serialize + Send + Sync + 'static>(
         fingerprint: new.fingerprint,
         ..resumable::New::default()
     };
-    resumable::create(app, user, upload, guard, reply).await
+    resumable::create(app, &user.into(), upload, guard, reply).await
 }
 
 /// The refusal with an error of the client for URLs.

@@ -194,6 +194,7 @@ mod tests {
             fetched: false,
             multipart_id: None,
             part_bytes: 0,
+            guest: None,
         };
         let created = entity::write(&db, async |db| {
             let user = entity::user::create(db, &name.unwrap(), &email.unwrap(), "hash".to_owned()).await?;

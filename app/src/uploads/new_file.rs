@@ -67,7 +67,7 @@ impl Session {
     /// `upload_interrupted` when another request has the upload; errors of the storage and the database.
     pub(super) async fn begin_again(&mut self) -> Result<(), Error> {
         let (app, new) = (self.app.clone(), NewFile::list(&self.app).await?);
-        let begun = app.storage.begin(&new.key, app.settings.limits.max_upload_bytes).await;
+        let begun = app.storage.begin(&new.key, self.max_bytes()).await;
         let multipart = match begun {
             Ok(multipart) => multipart,
             Err(error) => return new.drop_after(&app, None, Err(error.into())).await,

@@ -120,7 +120,7 @@ pub async fn complete(app: &Core, user: UserId, id: &str, parts: Parts) -> Resul
     }
     let (app, id) = (app.clone(), id.to_owned());
     let work = uninterrupted(async move {
-        let mut session = Session::take_over(&app, user, &id, is_presigned).await?;
+        let mut session = Session::take_over(&app, &user.into(), &id, is_presigned).await?;
         let verified = verify(&mut session, parts).await;
         let row = session.release().await;
         verified.map(|()| row)

@@ -99,7 +99,7 @@ pub(super) async fn append(
 
 /// Checks the headers of a request against the upload; returns the largest position.
 async fn check(session: &mut Session, patch: &Patch) -> Result<u64, Error> {
-    let (row, max_bytes) = (&session.row, session.app.settings.limits.max_upload_bytes);
+    let (row, max_bytes) = (&session.row, session.max_bytes());
     if patch.offset != row.received() {
         let detail = format!("{}; accepted: {}", patch.offset, row.received());
         return Err(Refusal::new(Code::UploadOffsetWrong).detail(detail).into());
@@ -123,7 +123,7 @@ async fn check(session: &mut Session, patch: &Patch) -> Result<u64, Error> {
 
 /// Checks the length of an upload that was created without one.
 fn check_length(session: &Session, length: u64) -> Result<(), Error> {
-    let (row, max_bytes) = (&session.row, session.app.settings.limits.max_upload_bytes);
+    let (row, max_bytes) = (&session.row, session.max_bytes());
     let accepted = match row.length() {
         Some(known) => format!("{known}, because the length does not change"),
         None if length > max_bytes => return Err(too_large(max_bytes).into()),

@@ -6,17 +6,18 @@
 pub use super::receive::Patch;
 
 use super::lifetime::lifetime;
-use super::receive;
 use super::session::Session;
+use super::uploader::Uploader;
+use super::{guests, receive};
 use crate::app::Core;
 use crate::file_name;
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::trash::{remove_listed, unlist};
 use crate::uninterrupted::uninterrupted;
-use crate::{Error, Refusal, too_large};
+use crate::{Error, Refusal, guest_links, too_large};
 use bytes::Bytes;
-use domain::{Code, UserId};
-use entity::{fetch, trash, upload};
+use domain::Code;
+use entity::{fetch, guest_link, trash, upload};
 use futures::Stream;
 use serde::Serialize;
 use std::time::Duration;
@@ -46,19 +47,21 @@ pub struct New {
     pub fingerprint: Fingerprint,
 }
 
-/// Creates an upload without bytes.
+/// Creates an upload without bytes. That of a guest takes a place of the link.
 ///
 /// # Errors
-/// `file_empty`, `upload_too_large`, `uploads_too_many`, `presigned_unavailable`, `idempotency_key_in_use`; errors of
-/// the storage and the database.
+/// `file_empty`, `upload_too_large`, `uploads_too_many`, `presigned_unavailable`, `idempotency_key_in_use`; for a guest
+/// `guest_link_used_up`, `guest_link_expired`, `guest_link_revoked`; errors of the storage and the database.
 pub async fn create<R: Serialize + Send + Sync + 'static>(
     app: &Core,
-    user: UserId,
+    uploader: &Uploader,
     new: New,
     guard: KeyGuard,
     reply: fn(&upload::Model) -> R,
 ) -> Result<R, Error> {
-    let max_bytes = app.settings.limits.max_upload_bytes;
+    let (account, guest) = (uploader.account, &uploader.guest);
+    let of_guest = guest.as_ref().map_or(u64::MAX, |guest| guest.max_bytes);
+    let max_bytes = app.settings.limits.max_upload_bytes.min(of_guest);
     match new.length_bytes {
         Some(0) => return Err(Code::FileEmpty.into()),
         Some(bytes) if bytes > max_bytes => return Err(too_large(max_bytes).into()),
@@ -67,16 +70,16 @@ pub async fn create<R: Serialize + Send + Sync + 'static>(
     if new.presigned && app.storage.local_root().is_some() {
         return Err(Code::PresignedUnavailable.into());
     }
-    let count = app.with_timeout(upload::count_open(&app.db, user)).await?;
-    Refusal::unless_below(MAX_UPLOADS, count, Code::UploadsTooMany)?;
-    let app = app.clone();
-    uninterrupted(async move { begin(&app, user, new, &guard, reply).await }).await
+    let count = app.with_timeout(upload::count_open(&app.db, account, guest.is_some()));
+    Refusal::unless_below(MAX_UPLOADS, count.await?, Code::UploadsTooMany)?;
+    let (app, uploader) = (app.clone(), uploader.clone());
+    uninterrupted(async move { begin(&app, uploader, new, &guard, reply).await }).await
 }
 
 /// Begins the file, then inserts the row. The file is on the trash list in between.
 async fn begin<R: Serialize>(
     app: &Core,
-    user: UserId,
+    Uploader { account, guest }: Uploader,
     new: New,
     guard: &KeyGuard,
     reply: fn(&upload::Model) -> R,
@@ -109,11 +112,17 @@ async fn begin<R: Serialize>(
         fetched: new.fetch.is_some(),
         part_bytes: multipart.as_ref().map_or(0, |multipart| multipart.part_bytes),
         multipart_id: multipart.map(|multipart| multipart.id),
+        guest,
     };
     let lifetime = lifetime(row.fetched, &app.settings);
-    let written = entity::user::write(&app.db, user, async |db| {
+    let written = entity::user::write(&app.db, account, async |db| {
         trash::remove_key(db, key.as_str()).await?;
-        let created = upload::create(db, user, &row, lifetime).await?;
+        if let Some(guest) = &row.guest
+            && !guest_link::take_place(db, guest.link).await?
+        {
+            return Err(Code::GuestLinkUsedUp.into());
+        }
+        let created = upload::create(db, account, &row, lifetime).await?;
         if let Some(fetch) = &new.fetch {
             fetch::create(db, &created.id, fetch).await?;
         }
@@ -131,7 +140,17 @@ async fn begin<R: Serialize>(
             remove_listed(app, key.as_str()).await;
         }
     }
-    written
+    told_why(app, row.guest.as_ref(), written).await
+}
+
+/// Replaces the refusal of a link without a place with its reason.
+async fn told_why<R>(app: &Core, guest: Option<&upload::Guest>, written: Result<R, Error>) -> Result<R, Error> {
+    match (written, guest) {
+        (Err(Error::Client(refusal)), Some(guest)) if refusal.code == Code::GuestLinkUsedUp => {
+            Err(guest_links::no_place(app, guest.link).await)
+        }
+        (written, _) => written,
+    }
 }
 
 /// Matches uploads whose bytes are sent to the service.
@@ -144,24 +163,24 @@ const fn is_sent_here(upload: &upload::Model) -> bool {
 ///
 /// # Errors
 /// `upload_not_found`; errors of the database.
-pub async fn current_offset(app: &Core, user: UserId, id: &str) -> Result<upload::Model, Error> {
-    let row = find(app, user, id).await?;
+pub async fn current_offset(app: &Core, uploader: &Uploader, id: &str) -> Result<upload::Model, Error> {
+    let row = find(app, uploader, id).await?;
     if row.holder.is_none() {
         return Ok(row);
     }
-    let (app, id) = (app.clone(), id.to_owned());
+    let (app, uploader, id) = (app.clone(), uploader.clone(), id.to_owned());
     uninterrupted(async move {
-        match Session::take_over(&app, user, &id, is_sent_here).await {
+        match Session::take_over(&app, &uploader, &id, is_sent_here).await {
             Ok(session) => Ok(session.release().await),
-            Err(error) if is_interrupted(&error) => find(&app, user, &id).await,
+            Err(error) if is_interrupted(&error) => find(&app, &uploader, &id).await,
             Err(error) => Err(error),
         }
     })
     .await
 }
 
-async fn find(app: &Core, user: UserId, id: &str) -> Result<upload::Model, Error> {
-    let found = app.with_timeout(upload::of_user(&app.db, user, id)).await?;
+async fn find(app: &Core, uploader: &Uploader, id: &str) -> Result<upload::Model, Error> {
+    let found = Some(uploader.find(app, id).await?);
     Ok(found.filter(is_sent_here).ok_or(Code::UploadNotFound)?)
 }
 
@@ -170,19 +189,26 @@ fn is_interrupted(error: &Error) -> bool {
     matches!(error, Error::Client(refusal) if refusal.code == Code::UploadInterrupted)
 }
 
-/// Appends bytes to an upload and returns it as it stands then. A request that still writes to it ends first. Dropping
-/// the future does not stop it: it ends with the stream, and keeps what it has received.
+/// Appends bytes to an upload and returns it as it stands then. With the last byte of a guest, its task is created. A
+/// request that still writes to it ends first. Dropping the future does not stop it: it ends with the stream, and keeps
+/// what it has received.
 ///
 /// # Errors
 /// `upload_not_found`, `upload_offset_wrong`, `upload_header_invalid`, `upload_too_large`, `checksum_mismatch`,
 /// `not_media`, `upload_interrupted`, `storage_full`; errors of the stream, the storage and the database.
-pub async fn append<S>(app: &Core, user: UserId, id: &str, patch: Patch, stream: S) -> Result<upload::Model, Error>
+pub async fn append<S>(
+    app: &Core,
+    uploader: &Uploader,
+    id: &str,
+    patch: Patch,
+    stream: S,
+) -> Result<upload::Model, Error>
 where
     S: Stream<Item = Result<Bytes, Error>> + Send + 'static,
 {
-    let (app, id) = (app.clone(), id.to_owned());
+    let (app, uploader, id) = (app.clone(), uploader.clone(), id.to_owned());
     uninterrupted(async move {
-        let mut session = Session::take_over(&app, user, &id, is_sent_here).await?;
+        let mut session = Session::take_over(&app, &uploader, &id, is_sent_here).await?;
         let is_only_request = patch.is_only_request;
         let appended = receive::append(&mut session, patch, stream).await;
         if appended
@@ -193,7 +219,16 @@ where
             tracing::debug!(?error, "failed to remove an upload; it expires");
         }
         let row = session.release().await;
-        appended.map(|()| row)
+        appended?;
+        let created = guests::create_task(&app, &row).await;
+        if created
+            .as_ref()
+            .is_err_and(|error| is_only_request && !is_interrupted(error))
+            && let Err(error) = remove(&app, &uploader, &id).await
+        {
+            tracing::debug!(?error, "failed to remove a guest's upload; it expires");
+        }
+        created.map(|()| row)
     })
     .await
 }
@@ -202,10 +237,10 @@ where
 ///
 /// # Errors
 /// `upload_not_found`, `upload_interrupted`; errors of the storage and the database.
-pub async fn remove(app: &Core, user: UserId, id: &str) -> Result<(), Error> {
-    let (app, id) = (app.clone(), id.to_owned());
+pub async fn remove(app: &Core, uploader: &Uploader, id: &str) -> Result<(), Error> {
+    let (app, uploader, id) = (app.clone(), uploader.clone(), id.to_owned());
     uninterrupted(async move {
-        let session = Session::take_over(&app, user, &id, |_| true).await?;
+        let session = Session::take_over(&app, &uploader, &id, |_| true).await?;
         let removed = session.discard().await;
         if removed.is_err() {
             session.release().await;

@@ -4,12 +4,13 @@ pub(super) use super::lease::interrupted;
 
 use super::lease::{Keeper, take};
 use super::lifetime::lifetime;
+use super::uploader::Uploader;
 use crate::Error;
 use crate::app::Core;
 use crate::container::{PEEK_BYTES, check_media};
 use crate::trash::{remove, remove_listed};
 use bytes::BytesMut;
-use domain::{Code, UserId};
+use domain::Code;
 use entity::upload::{self, Checkpoint, Ownership, UploadLease};
 use entity::{DatabaseTransaction, DbErr, trash};
 use futures::TryStreamExt;
@@ -26,17 +27,17 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Takes over an upload of the account that `accepts` matches. A request that holds it ends first.
+    /// Takes over an upload of the sender that `accepts` matches. A request that holds it ends first.
     ///
     /// # Errors
     /// `upload_not_found`; errors of the database.
     pub(super) async fn take_over(
         app: &Core,
-        user: UserId,
+        uploader: &Uploader,
         id: &str,
         accepts: fn(&upload::Model) -> bool,
     ) -> Result<Self, Error> {
-        let found = app.with_timeout(upload::of_user(&app.db, user, id)).await?;
+        let found = Some(uploader.find(app, id).await?);
         found.filter(accepts).ok_or(Code::UploadNotFound)?;
         let lease = UploadLease::new(id.to_owned(), Uuid::new_v4().to_string());
         let row = take(app, id, &lease).await?;
@@ -61,6 +62,13 @@ impl Session {
             row,
             lease,
         }))
+    }
+
+    /// The largest length of the file.
+    pub(super) fn max_bytes(&self) -> u64 {
+        let of_upload = self.row.max_bytes.and_then(|bytes| u64::try_from(bytes).ok());
+        let of_installation = self.app.settings.limits.max_upload_bytes;
+        of_upload.unwrap_or(u64::MAX).min(of_installation)
     }
 
     /// Stores the validator of the reply from which the next bytes of a fetch are.

@@ -4,6 +4,7 @@ use super::session::{Session, interrupted};
 use crate::app::Core;
 use crate::{Error, NewFile, Refusal};
 use domain::{Code, UserId};
+use entity::watched_file::WatchedFile;
 use entity::{DatabaseTransaction, fetch, source, upload};
 
 /// The file of a new task.
@@ -15,6 +16,15 @@ pub enum File {
         /// The file.
         file: Box<NewFile>,
     },
+    /// A file of a watched folder, stored but without a row that refers to it ([`watch`](crate::watch)).
+    Watched {
+        /// The name in the folder.
+        given_name: String,
+        /// The stored file.
+        file: Box<NewFile>,
+        /// The row of the file in the folder, which takes the task.
+        row: WatchedFile,
+    },
     /// The id of a resumable upload. With it a task is refused with `upload_not_found`, `upload_unfinished`,
     /// `upload_used` or `upload_interrupted`, and with `not_media` if it is complete and none.
     Upload(String),
@@ -22,7 +32,11 @@ pub enum File {
 
 /// The file of a task that is being created.
 pub(super) enum OpenFile {
-    New { given_name: String, file: Box<NewFile> },
+    New {
+        given_name: String,
+        file: Box<NewFile>,
+        watched: Option<WatchedFile>,
+    },
     Upload(Box<Session>),
 }
 
@@ -30,13 +44,28 @@ impl File {
     /// Takes over an upload, and completes it if its last request could not.
     pub(super) async fn open(self, app: &Core, user: UserId) -> Result<OpenFile, Error> {
         let id = match self {
-            Self::New { given_name, file } => return Ok(OpenFile::New { given_name, file }),
+            Self::New { given_name, file } => {
+                let watched = None;
+                return Ok(OpenFile::New {
+                    given_name,
+                    file,
+                    watched,
+                });
+            }
+            Self::Watched { given_name, file, row } => {
+                let watched = Some(row);
+                return Ok(OpenFile::New {
+                    given_name,
+                    file,
+                    watched,
+                });
+            }
             Self::Upload(id) => id,
         };
         // Before it is taken, so that a request that still sends goes on.
         let found = app.with_timeout(upload::of_user(&app.db, user, &id)).await?;
         check_ready(&found.ok_or(Code::UploadNotFound)?)?;
-        let mut session = Session::take_over(app, user, &id, |_| true).await?;
+        let mut session = Session::take_over(app, &user.into(), &id, |_| true).await?;
         let ready = match check_ready(&session.row) {
             Ok(()) => complete(&mut session).await,
             Err(refusal) => Err(refusal.into()),
@@ -105,10 +134,14 @@ impl OpenFile {
     /// Hands the file over to the source, in the transaction that creates the task.
     ///
     /// # Errors
-    /// `upload_interrupted` when another request has the upload.
+    /// `upload_interrupted` when another request has the upload, or another watcher the file.
     pub(super) async fn attach(&self, db: &DatabaseTransaction, task: i64) -> Result<(), Error> {
         match self {
-            Self::New { .. } => Ok(()),
+            Self::New { watched: None, .. } => Ok(()),
+            Self::New { watched: Some(row), .. } => {
+                let is_ours = row.attach(db, task).await?;
+                is_ours.then_some(()).ok_or_else(interrupted)
+            }
             Self::Upload(session) => {
                 let is_ours = session.lease.attach(db, task).await?;
                 is_ours.then_some(()).ok_or_else(interrupted)?;

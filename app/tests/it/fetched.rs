@@ -87,8 +87,8 @@ impl Service {
     }
 
     pub(crate) async fn show(&self, id: &str) -> (upload::Model, fetch::Model) {
-        let shown = show(&self.fixture.app, self.fixture.user, id).await.unwrap();
-        (shown.0, shown.1.unwrap())
+        let shown = show(&self.fixture.app, &self.fixture.user.into(), id).await.unwrap();
+        (shown.upload, shown.fetch.unwrap())
     }
 
     pub(crate) async fn status(&self, id: &str) -> Status {
@@ -265,11 +265,15 @@ async fn a_user_who_deletes_the_upload_ends_the_attempt() {
         while host.connections() == 0 {
             tokio::task::yield_now().await;
         }
-        resumable::remove(&service.fixture.app, service.fixture.user, &id).await
+        resumable::remove(&service.fixture.app, &service.fixture.user.into(), &id).await
     });
     assert!(attempt);
     removed.unwrap();
-    assert!(show(&service.fixture.app, service.fixture.user, &id).await.is_err());
+    assert!(
+        show(&service.fixture.app, &service.fixture.user.into(), &id)
+            .await
+            .is_err()
+    );
     assert!(!service.attempt().await);
 }
 

@@ -15,3 +15,4 @@ mod library;
 #[allow(dead_code, reason = "the tests of `outbound` use all of it")]
 mod names;
 mod tasks;
+mod watch;

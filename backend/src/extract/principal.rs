@@ -5,6 +5,8 @@ use super::path::{parse_path, read_path};
 use crate::AppState;
 use crate::error::{Error, Refusal};
 use crate::routes::parameters::parameter;
+use app::guest_links;
+use app::uploads::Uploader;
 use axum::extract::{self, FromRequestParts, Query};
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, COOKIE};
@@ -47,6 +49,37 @@ impl extract::OptionalFromRequestParts<AppState> for Principal {
         }
         let principal = <Self as FromRequestParts<AppState>>::from_request_parts(parts, state).await;
         principal.map(Some)
+    }
+}
+
+/// The sender of a resumable upload: an account, or a guest with a session.
+#[derive(Clone, Debug)]
+pub(crate) enum Sender {
+    /// An account.
+    Account(Principal),
+    /// A guest.
+    Guest(Uploader),
+}
+
+impl Sender {
+    /// The sender as the use cases know it.
+    pub(crate) fn uploader(&self) -> Uploader {
+        match self {
+            Self::Account(principal) => principal.account.into(),
+            Self::Guest(guest) => guest.clone(),
+        }
+    }
+}
+
+impl FromRequestParts<AppState> for Sender {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
+        let Ok(session) = state.tokens.verify_guest(bearer_token(&parts.headers)?) else {
+            return Principal::from_request_parts(parts, state).await.map(Self::Account);
+        };
+        require_database(state)?;
+        Ok(Self::Guest(guest_links::uploader(&state.app, session).await?))
     }
 }
 
@@ -208,6 +241,13 @@ pub(crate) fn bearer(headers: &HeaderMap, state: &AppState) -> Result<Principal,
 
 fn refused(code: Code) -> Refusal {
     Refusal::new(code).detail("accepted: Authorization: Bearer TOKEN, with the token of a login")
+}
+
+/// The valid session of a guest in the header, if there is one.
+pub(crate) fn guest_session(headers: &HeaderMap, state: &AppState) -> Option<guest_links::Session> {
+    bearer_token(headers)
+        .ok()
+        .and_then(|token| state.tokens.verify_guest(token).ok())
 }
 
 /// The text of a bearer token.

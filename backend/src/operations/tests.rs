@@ -42,6 +42,13 @@ fn every_operation_documents_its_errors_and_its_security() {
     GET /api/events (bearer)
     GET /api/events/stream (bearer)
     POST /api/events/tickets (bearer)
+    GET /api/guest-links (bearer)
+    POST /api/guest-links (bearer)
+    DELETE /api/guest-links/{id} (bearer)
+    GET /api/guest-links/{id} (bearer)
+    PATCH /api/guest-links/{id} (bearer)
+    GET /api/guest/{token}
+    POST /api/guest/{token}/session
     GET /api/health
     GET /api/images (bearer)
     POST /api/images (bearer)

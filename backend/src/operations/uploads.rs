@@ -1,7 +1,7 @@
 //! The operations of uploads.
 
 use crate::AppState;
-use crate::routes::{images, presigned_uploads, raw_uploads, tus as tus_routes, uploads};
+use crate::routes::{guest_links, guests, images, presigned_uploads, raw_uploads, tus as tus_routes, uploads};
 use crate::tus;
 use axum::middleware::map_response;
 use utoipa_axum::router::OpenApiRouter;
@@ -32,4 +32,18 @@ pub(super) fn without_bytes() -> OpenApiRouter<AppState> {
         .routes(routes!(presigned_uploads::sign))
         .routes(routes!(presigned_uploads::complete))
         .merge(of_tus.layer(map_response(tus::add_version)))
+}
+
+/// Guest links as their owner sees them.
+pub(super) fn guest_links() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(guest_links::list, guest_links::create))
+        .routes(routes!(guest_links::show, guest_links::update, guest_links::remove))
+}
+
+/// Operations of guests besides their uploads.
+pub(super) fn guests() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(guests::show))
+        .routes(routes!(guests::begin_session))
 }

@@ -139,6 +139,6 @@ pub(crate) async fn login_ping() -> axum::Json<Message> {
 }
 
 /// The address of the client. Requests without a socket, as in tests, share one address.
-fn address_of(context: &RequestContext) -> IpAddr {
+pub(crate) fn address_of(context: &RequestContext) -> IpAddr {
     context.client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }

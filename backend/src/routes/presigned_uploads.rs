@@ -128,7 +128,7 @@ pub(crate) async fn create(
     Body(new): Body<resumable::New>,
 ) -> Result<Created<NewPresignedUpload>, Error> {
     let (app, account, fingerprint) = (&state.app, principal.account, new.fingerprint.clone());
-    let work = async |new, guard| resumable::create(app, account, new, guard, new_upload).await;
+    let work = async |new, guard| resumable::create(app, &account.into(), new, guard, new_upload).await;
     let outcome = key.of(principal).once(app, new, async |_| Ok(fingerprint), work).await;
     Ok(Created(outcome?))
 }

@@ -2,7 +2,7 @@
 
 use crate::AppState;
 use crate::error::Error;
-use crate::extract::{Principal, UploadPath};
+use crate::extract::{Sender, UploadPath};
 use crate::idempotency::{IdempotencyKey, IdempotencyKeyHeader};
 use crate::openapi::{Binary, problems};
 use crate::tus::{self, CreationHeaders, PatchHeaders, Version};
@@ -74,14 +74,16 @@ pub(crate) struct VersionParameter {
 }
 
 problems!(CreateProblems: FileEmpty, UploadHeaderInvalid, IdempotencyKeyInvalid, TokenMissing, TokenInvalid, TokenExpired,
-    UploadNotFound, RequestTimeout, UploadInterrupted, UploadsTooMany, IdempotencyKeyInUse, TusVersionUnsupported, UploadTooLarge, NotMedia,
-    IdempotencyKeyReused, ChecksumMismatch, Unavailable, StorageFull);
-problems!(AppendProblems: UploadHeaderInvalid, TokenMissing, TokenInvalid, TokenExpired, UploadNotFound, RequestTimeout,
-    UploadOffsetWrong, UploadInterrupted, TusVersionUnsupported, UploadTooLarge, ContentTypeUnsupported, NotMedia,
+    UploadNotFound, RequestTimeout, UploadInterrupted, UploadsTooMany, GuestLinkUsedUp, IdempotencyKeyInUse,
+    GuestLinkRevoked, GuestLinkExpired, TusVersionUnsupported, UploadTooLarge, NotMedia, IdempotencyKeyReused,
     ChecksumMismatch, Unavailable, StorageFull);
-problems!(ShowProblems: TokenMissing, TokenInvalid, TokenExpired, UploadNotFound, TusVersionUnsupported, Unavailable);
-problems!(RemoveProblems: TokenMissing, TokenInvalid, TokenExpired, UploadNotFound, UploadInterrupted, TusVersionUnsupported,
-    Unavailable);
+problems!(AppendProblems: UploadHeaderInvalid, TokenMissing, TokenInvalid, TokenExpired, UploadNotFound, RequestTimeout,
+    UploadOffsetWrong, UploadInterrupted, GuestLinkRevoked, TusVersionUnsupported, UploadTooLarge,
+    ContentTypeUnsupported, NotMedia, ChecksumMismatch, Unavailable, StorageFull);
+problems!(ShowProblems: TokenMissing, TokenInvalid, TokenExpired, UploadNotFound, GuestLinkRevoked,
+    TusVersionUnsupported, Unavailable);
+problems!(RemoveProblems: TokenMissing, TokenInvalid, TokenExpired, UploadNotFound, UploadInterrupted, GuestLinkRevoked,
+    TusVersionUnsupported, Unavailable);
 
 fn new_upload(upload: &upload::Model) -> NewUpload {
     NewUpload {
@@ -93,23 +95,25 @@ fn new_upload(upload: &upload::Model) -> NewUpload {
 /// Creates a resumable upload (tus).
 ///
 /// Send the file with `PATCH` to the address in `Location`, in as many requests as needed, then create a task with
-/// `POST /api/tasks` and the `upload_id`. The body may contain the first bytes of the file.
+/// `POST /api/tasks` and the `upload_id`. For a guest, the task is created with the last byte. The body may contain the
+/// first bytes of the file.
 #[utoipa::path(post, operation_id = "create_upload", path = "/uploads", tag = "uploads", params(CreationParameters, IdempotencyKeyHeader),
-    security(("bearer" = [])),
+    security(("bearer" = []), ("guest" = [])),
     request_body(content = inline(Option<Binary>), content_type = "application/offset+octet-stream", description = "The first bytes of the file, if any"),
     responses((status = 201, description = "The upload; its address is in `Location`", body = NewUpload), CreateProblems))]
 pub(crate) async fn create(
     State(state): State<AppState>,
-    principal: Principal,
+    sender: Sender,
     key: IdempotencyKey,
     CreationHeaders { new, first_bytes }: CreationHeaders,
     body: Body,
 ) -> Result<Response, Error> {
-    let (app, account, fingerprint) = (&state.app, principal.account, new.fingerprint.clone());
+    let (app, uploader, fingerprint) = (&state.app, sender.uploader(), new.fingerprint.clone());
+    let request = key.of_sender(&sender);
     // A repeated request with the key finds the upload, and the client goes on from its offset.
-    let is_only_request = !key.is_given();
-    let work = async |new, guard| resumable::create(app, account, new, guard, new_upload).await;
-    let outcome = key.of(principal).once(app, new, async |_| Ok(fingerprint), work).await;
+    let is_only_request = request.key.is_none();
+    let work = async |new, guard| resumable::create(app, &uploader, new, guard, new_upload).await;
+    let outcome = request.once(app, new, async |_| Ok(fingerprint), work).await;
     let (created, is_new) = match outcome? {
         Outcome::Executed(created) => (created, true),
         Outcome::Replayed(json) => (serde_json::from_str(&json).map_err(anyhow::Error::from)?, false),
@@ -122,9 +126,9 @@ pub(crate) async fn create(
                 is_only_request,
                 ..bytes
             };
-            resumable::append(app, account, id, patch, stream).await?
+            resumable::append(app, &uploader, id, patch, stream).await?
         }
-        None => resumable::current_offset(app, account, id).await?,
+        None => resumable::current_offset(app, &uploader, id).await?,
     };
     let mut headers = progress(&upload);
     insert(&mut headers, LOCATION, &format!("/api/uploads/{id}"));
@@ -135,18 +139,18 @@ pub(crate) async fn create(
 ///
 /// A request that still writes to the upload ends first. The bytes that `Upload-Offset` counts are durable.
 #[utoipa::path(patch, operation_id = "append_to_upload", path = "/uploads/{id}", tag = "uploads",
-    params(("id" = String, Path, description = "The id of the upload"), PatchParameters), security(("bearer" = [])),
+    params(("id" = String, Path, description = "The id of the upload"), PatchParameters), security(("bearer" = []), ("guest" = [])),
     request_body(content = inline(Binary), content_type = "application/offset+octet-stream", description = "Bytes of the file from `Upload-Offset` on"),
     responses((status = 204, description = "The bytes are stored; `Upload-Offset` is the number of bytes now"), AppendProblems))]
 pub(crate) async fn append(
     State(state): State<AppState>,
-    principal: Principal,
+    sender: Sender,
     UploadPath(id): UploadPath,
     PatchHeaders(patch): PatchHeaders,
     body: Body,
 ) -> Result<Response, Error> {
     let stream = tus::incoming(body, state.alive.shutdown.clone());
-    let upload = resumable::append(&state.app, principal.account, &id, patch, stream).await?;
+    let upload = resumable::append(&state.app, &sender.uploader(), &id, patch, stream).await?;
     Ok((StatusCode::NO_CONTENT, progress(&upload)).into_response())
 }
 
@@ -154,15 +158,15 @@ pub(crate) async fn append(
 ///
 /// A request that still writes to the upload ends first, so that the client can go on from there.
 #[utoipa::path(head, operation_id = "show_upload", path = "/uploads/{id}", tag = "uploads",
-    params(("id" = String, Path, description = "The id of the upload"), VersionParameter), security(("bearer" = [])),
+    params(("id" = String, Path, description = "The id of the upload"), VersionParameter), security(("bearer" = []), ("guest" = [])),
     responses((status = 200, description = "`Upload-Offset` is the number of bytes, `Upload-Length` that of the whole file"), ShowProblems))]
 pub(crate) async fn show(
     State(state): State<AppState>,
-    principal: Principal,
+    sender: Sender,
     _: Version,
     UploadPath(id): UploadPath,
 ) -> Result<Response, Error> {
-    let upload = resumable::current_offset(&state.app, principal.account, &id).await?;
+    let upload = resumable::current_offset(&state.app, &sender.uploader(), &id).await?;
     let mut headers = progress(&upload);
     match upload.length() {
         Some(bytes) => insert(&mut headers, tus::LENGTH, &bytes.to_string()),
@@ -179,15 +183,15 @@ pub(crate) async fn show(
 ///
 /// A request that still writes to it ends first. The file of a task stays.
 #[utoipa::path(delete, operation_id = "remove_upload", path = "/uploads/{id}", tag = "uploads",
-    params(("id" = String, Path, description = "The id of the upload"), VersionParameter), security(("bearer" = [])),
+    params(("id" = String, Path, description = "The id of the upload"), VersionParameter), security(("bearer" = []), ("guest" = [])),
     responses((status = 204, description = "The upload and its bytes are gone"), RemoveProblems))]
 pub(crate) async fn remove(
     State(state): State<AppState>,
-    principal: Principal,
+    sender: Sender,
     _: Version,
     UploadPath(id): UploadPath,
 ) -> Result<StatusCode, Error> {
-    resumable::remove(&state.app, principal.account, &id).await?;
+    resumable::remove(&state.app, &sender.uploader(), &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

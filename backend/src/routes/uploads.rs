@@ -2,16 +2,18 @@
 
 use crate::AppState;
 use crate::error::Error;
-use crate::extract::{Principal, UploadPath};
+use crate::extract::{Principal, Sender, UploadPath};
 use crate::idempotency::{Accepted, Created, IdempotencyKey, IdempotencyKeyHeader};
 use crate::openapi::problems;
 use crate::upload::{FileBody, SourceUrl, TaskBody};
-use api::uploads::{UploadError, UploadView, Uploaded};
+use crate::view::task_item;
+use api::uploads::{UploadError, UploadTask, UploadView, Uploaded};
 use app::uploads::{self, fetched};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use domain::VideoId;
+use entity::task::TaskSummary;
 use entity::{fetch, task, upload};
 use utoipa::ToSchema;
 
@@ -58,14 +60,13 @@ problems!(UploadProblems: FileMissing, FileEmpty, MultipartInvalid, RequestInval
     UploadNotFound, RequestTimeout, IdempotencyKeyInUse, UploadsTooMany, UploadUnfinished, UploadUsed, UploadInterrupted, UploadTooLarge, BodyTooLarge, NotMedia,
     ContentTypeUnsupported, IdempotencyKeyReused, TaskTooLarge, SealingUnavailable, Unavailable, StorageFull);
 
-problems!(ShowProblems: TokenMissing, TokenInvalid, TokenExpired, UploadNotFound, Unavailable);
+problems!(ShowProblems: TokenMissing, TokenInvalid, TokenExpired, UploadNotFound, GuestLinkRevoked, Unavailable);
 
 /// An upload with its fetch, if a worker fetches its file.
 fn upload_view(upload: &upload::Model, fetch: Option<&fetch::Model>) -> UploadView {
-    let error = |fetch: &fetch::Model| {
-        let detail = fetch.error_detail.clone();
-        fetch.error_code.clone().map(|code| UploadError { code, detail })
-    };
+    let (code, detail) = fetch.map_or((&upload.error_code, &upload.error_detail), |fetch| {
+        (&fetch.error_code, &fetch.error_detail)
+    });
     UploadView {
         upload_id: upload.id.clone(),
         status: upload.status(fetch),
@@ -73,7 +74,11 @@ fn upload_view(upload: &upload::Model, fetch: Option<&fetch::Model>) -> UploadVi
         received_bytes: upload.received_bytes,
         length_bytes: upload.length_bytes,
         task_id: upload.task_id,
-        error: fetch.and_then(error),
+        error: code.clone().map(|code| UploadError {
+            code,
+            detail: detail.clone(),
+        }),
+        task: None,
         expires_at: upload.expires_at().into(),
     }
 }
@@ -126,13 +131,31 @@ pub(crate) async fn create(
 /// How many bytes of it are stored, and the task that was created from it. Tells the progress of a file that is fetched
 /// from a URL, and why it could not be fetched.
 #[utoipa::path(get, operation_id = "get_upload", path = "/uploads/{id}", tag = "uploads",
-    params(("id" = String, Path, description = "The id of the upload")), security(("bearer" = [])),
+    params(("id" = String, Path, description = "The id of the upload")), security(("bearer" = []), ("guest" = [])),
     responses((status = 200, description = "The upload", body = UploadView), ShowProblems))]
 pub(crate) async fn show(
     State(state): State<AppState>,
-    principal: Principal,
+    sender: Sender,
     UploadPath(id): UploadPath,
 ) -> Result<Json<UploadView>, Error> {
-    let (upload, fetch) = uploads::show(&state.app, principal.account, &id).await?;
-    Ok(Json(upload_view(&upload, fetch.as_ref())))
+    let shown = uploads::show(&state.app, &sender.uploader(), &id).await?;
+    let view = upload_view(&shown.upload, shown.fetch.as_ref());
+    Ok(Json(match sender {
+        Sender::Account(_) => view,
+        Sender::Guest(_) => UploadView {
+            task_id: None,
+            task: shown.task.map(guest_task),
+            ..view
+        },
+    }))
+}
+
+/// The task of a guest's file: its progress, and nothing of the account.
+fn guest_task(task: TaskSummary) -> UploadTask {
+    let item = task_item(task);
+    UploadTask {
+        status: item.status,
+        progress: item.progress,
+        error: item.error,
+    }
 }

@@ -134,7 +134,8 @@ fn fingerprint(body: &NewTaskBody) -> Result<Fingerprint, Error> {
     Ok(Fingerprint::of(&body))
 }
 
-async fn choice(
+/// The recipe of a body with a preset or a recipe.
+pub(crate) async fn choice(
     state: &AppState,
     user: UserId,
     preset: Option<String>,

@@ -58,7 +58,7 @@ impl TaskData {
     }
 }
 
-/// An upload that a worker fetches.
+/// An upload that a worker fetches or a guest sends.
 #[derive(Serialize)]
 pub(super) struct UploadData {
     upload_id: String,
@@ -78,19 +78,20 @@ struct UploadError {
 }
 
 impl UploadData {
-    pub(super) fn of(upload: upload::Model, fetch: fetch::Model) -> Self {
+    pub(super) fn of(upload: upload::Model, fetch: Option<fetch::Model>) -> Self {
+        let (status, expires_at) = (upload.status(fetch.as_ref()), upload.expires_at());
+        let (code, detail) = fetch.map_or((upload.error_code, upload.error_detail), |fetch| {
+            (fetch.error_code, fetch.error_detail)
+        });
         Self {
-            status: upload.status(Some(&fetch)),
-            expires_at: upload.expires_at().into(),
+            status,
+            expires_at: expires_at.into(),
             upload_id: upload.id,
             file_name: upload.file_name,
             received_bytes: upload.received_bytes,
             length_bytes: upload.length_bytes,
             task_id: upload.task_id,
-            error: fetch.error_code.map(|code| UploadError {
-                code,
-                detail: fetch.error_detail,
-            }),
+            error: code.map(|code| UploadError { code, detail }),
         }
     }
 }

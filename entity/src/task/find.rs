@@ -144,7 +144,7 @@ pub async fn list(db: &impl ConnectionTrait, user: UserId, page: Page) -> Result
 ///
 /// # Errors
 /// Any database error.
-pub(crate) async fn summary(db: &impl ConnectionTrait, id: TaskId) -> Result<Option<TaskSummary>, DbErr> {
+pub async fn summary(db: &impl ConnectionTrait, id: TaskId) -> Result<Option<TaskSummary>, DbErr> {
     TaskSummary::select(db, Entity::find_by_id(id.0)).one(db).await
 }
 

@@ -1,7 +1,7 @@
 //! The lease of a request on an upload, and the writes that it allows.
 
 use super::{Column, Entity, Model, part, stored};
-use crate::lease;
+use crate::{guest_link, lease};
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{LockType, OnConflict, Query, SelectStatement};
@@ -285,13 +285,20 @@ impl UploadLease {
         Ok(update.exec(db).await?.rows_affected == 1)
     }
 
-    /// Deletes the row. Returns `false` if another request has the upload.
+    /// Deletes the row, and returns its place to the link of a guest unless there is a task. Returns `false` if another
+    /// request has the upload.
     ///
     /// # Errors
     /// Any database error.
-    pub async fn delete(&self, db: &impl ConnectionTrait) -> Result<bool, DbErr> {
-        let deleted = Entity::delete_many().filter(self.is_held()).exec(db).await?;
-        Ok(deleted.rows_affected == 1)
+    pub async fn delete(&self, db: &DatabaseTransaction) -> Result<bool, DbErr> {
+        let deleted = Entity::delete_many().filter(self.is_held());
+        let Some(row) = deleted.exec_with_returning(db).await?.pop() else {
+            return Ok(false);
+        };
+        if let (Some(link), None) = (row.guest_link_id, row.task_id) {
+            guest_link::return_place(db, link).await?;
+        }
+        Ok(true)
     }
 
     /// Releases the upload for the next request.

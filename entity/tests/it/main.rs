@@ -12,6 +12,7 @@ mod deliveries;
 mod events;
 mod fetches;
 mod full_disk;
+mod guest_links;
 mod idempotency;
 mod images;
 mod library;

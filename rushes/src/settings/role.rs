@@ -9,6 +9,8 @@ pub enum Role {
     Backend,
     /// Runs a worker.
     Worker,
+    /// Watches a folder.
+    Watch,
     /// Runs migrations, then ends.
     Migrate,
     /// Copies database and files, then ends.
@@ -23,6 +25,7 @@ impl Role {
             Self::Up => "up",
             Self::Backend => "backend",
             Self::Worker => "worker",
+            Self::Watch => "watch",
             Self::Migrate => "migrate",
             Self::Backup => "backup",
         }

@@ -30,6 +30,8 @@ pub(super) enum Kind {
     Image,
     /// A preset.
     Preset,
+    /// A guest link.
+    GuestLink,
     /// A webhook.
     Webhook,
     /// A message to a webhook.
@@ -56,6 +58,10 @@ impl Kind {
             upload.write(MP4).await;
             return vec![upload.id];
         }
+        if let Self::GuestLink = self {
+            let link = crate::guests::link(owner, json!({"title": owner.username})).await;
+            return vec![link["id"].to_string()];
+        }
         if let Self::Search = self {
             return vec![crate::searches::finished(owner, "/api/videos/search?q=clip").await];
         }
@@ -71,6 +77,7 @@ impl Kind {
             }
             Self::Image
             | Self::Preset
+            | Self::GuestLink
             | Self::Credential
             | Self::Search
             | Self::Unfinished
@@ -92,6 +99,7 @@ impl Kind {
             Self::Output
             | Self::Image
             | Self::Preset
+            | Self::GuestLink
             | Self::Credential
             | Self::Search
             | Self::Unfinished
@@ -145,6 +153,7 @@ impl Kind {
             Self::Search => (vec![uuid::Uuid::now_v7().to_string()], "search_not_found"),
             Self::Image => (parts("absent"), "image_not_found"),
             Self::Preset => (parts("absent"), "preset_not_found"),
+            Self::GuestLink => (parts("1000000"), "guest_link_not_found"),
             Self::Webhook => (parts("1000000"), "webhook_not_found"),
             Self::Delivery => (parts("msg_0197a6a1c2f17c10a1b2c3d4e5f60718"), "delivery_not_found"),
             Self::Credential => (parts("absent"), "credential_not_found"),

@@ -10,7 +10,6 @@ use crate::uploads::session::{Session, interrupted};
 use crate::uploads::{File, Upload, finish};
 use crate::webhooks::WebhookUrl;
 use crate::{Error, Refusal};
-use anyhow::Context as _;
 use bytes::Bytes;
 use domain::{Code, EventType, UserId};
 use entity::event::{self, New as Event};
@@ -135,13 +134,9 @@ async fn run(mut session: Session, means: Means<'_>) -> Result<(), Error> {
 }
 
 async fn create_task(app: &Core, user: UserId, fetch: &fetch::Model) -> Result<(), Error> {
-    let recipe = domain::recipe_reader::stored(fetch.recipe.clone()).context("failed to parse a stored recipe")?;
     let upload = Upload {
         file: File::Upload(fetch.upload_id.clone()),
-        choice: match &fetch.preset {
-            Some(preset) => RecipeChoice::Preset(preset.clone(), recipe),
-            None => RecipeChoice::Own(recipe),
-        },
+        choice: RecipeChoice::stored(fetch.preset.clone(), fetch.recipe.clone())?,
         webhook_url: fetch.webhook_url.clone().map(WebhookUrl::from_stored),
         fingerprint: Fingerprint::default(),
     };
@@ -347,7 +342,7 @@ async fn fail(session: &Session, refused: &Refusal) -> Result<(), Error> {
     let detail = refused.detail.as_deref().unwrap_or_default();
     let failed = entity::write(&app.db, async |db| {
         if lease.fail_fetch(db, refused.code.as_str(), detail).await? {
-            let failed = Event::of_fetch(db, EventType::UploadFailed, &session.row.id).await?;
+            let failed = Event::of_upload(db, EventType::UploadFailed, &session.row.id).await?;
             event::append(db, vec![failed]).await?;
             session.list_files(db).await?;
         }

@@ -1,0 +1,80 @@
+//! Tasks of files that guests have sent. A guest makes no request for the task: it is created when the last byte is
+//! stored, in the request with this byte, or by a worker if that request did not come to it ([`finish_received`]).
+//!
+//! Both end in [`finish`](super::finish), which hands an upload over once. An error that would come again is recorded
+//! with the upload, with an event for the owner.
+
+use super::{File, Upload, finish};
+use crate::app::Core;
+use crate::idempotency::{Fingerprint, KeyGuard};
+use crate::recipe_choice::RecipeChoice;
+use crate::{Error, Refusal};
+use domain::{Code, EventType, UserId};
+use entity::event::{self, New as Event};
+use entity::{guest_link, upload};
+
+/// Number of uploads for which a worker creates tasks in one round.
+const BATCH: u64 = 16;
+
+/// Creates the task of a guest's file if it is received. Other uploads stay as they are.
+///
+/// # Errors
+/// Those of [`finish`](super::finish).
+pub(super) async fn create_task(app: &Core, row: &upload::Model) -> Result<(), Error> {
+    let Some(link) = row.guest_link_id else { return Ok(()) };
+    if !row.is_received() || row.task_id.is_some() || row.error_code.is_some() {
+        return Ok(());
+    }
+    let Some(link) = app.with_timeout(guest_link::by_id(&app.db, link)).await? else {
+        return Ok(());
+    };
+    let upload = Upload {
+        file: File::Upload(row.id.clone()),
+        choice: RecipeChoice::stored(link.preset, link.recipe)?,
+        webhook_url: None,
+        fingerprint: Fingerprint::default(),
+    };
+    let created = finish(app, UserId(row.user_id), upload, KeyGuard::default(), |_, _| ());
+    let Err(error) = created.await else { return Ok(()) };
+    match &error {
+        // A worker and a request meet: the task exists.
+        Error::Client(refusal) if refusal.code == Code::UploadUsed => return Ok(()),
+        Error::Client(refusal) if !passes(refusal.code) => fail(app, &row.id, refusal).await?,
+        Error::Client(_) | Error::Internal(_) => {}
+    }
+    Err(error)
+}
+
+/// Matches errors after which the task may still be created.
+const fn passes(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unavailable | Code::StorageFull | Code::RequestTimeout | Code::UploadInterrupted | Code::UploadNotFound
+    )
+}
+
+async fn fail(app: &Core, id: &str, refusal: &Refusal) -> Result<(), Error> {
+    let (code, detail) = (refusal.code.as_str(), refusal.detail.as_deref().unwrap_or_default());
+    let failed = entity::write(&app.db, async |db| {
+        if upload::fail(db, id, code, detail).await? {
+            event::append(db, vec![Event::of_upload(db, EventType::UploadFailed, id).await?]).await?;
+        }
+        Ok::<_, Error>(())
+    });
+    app.with_timeout(failed).await
+}
+
+/// Creates the tasks of received files that have none, because the process that received them ended or the database was
+/// away.
+///
+/// # Errors
+/// Errors of the database.
+pub async fn finish_received(app: &Core) -> Result<(), Error> {
+    let rows = upload::received_from_guests(&app.db, BATCH);
+    for row in app.with_timeout(rows).await? {
+        if let Err(error) = create_task(app, &row).await {
+            tracing::warn!(upload = row.id, ?error, "failed to create the task of a guest's file");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,337 @@
+//! Watched folders: files that others put into a directory or a prefix of a bucket become tasks.
+//!
+//! *Problem.* A file in a folder may still be written, the watcher may be killed at any moment, two watchers may see
+//! the same folder, and yet each file shall become one task and end in one of two folders.
+//!
+//! *Mechanism.* The folder is listed again and again ([`Watcher::scan`]). A file that has not changed for some seconds
+//! is stable, and gets a row (`entity::watched_file`) for its key, etag and length. A watcher takes the lease of the
+//! row for each step:
+//!
+//! 1. Copy the file into the storage and create its task with [`finish`](crate::uploads::finish), the use case in which
+//!    each way in ends. The transaction that creates the task records it in the row. A refused file is recorded as
+//!    failed.
+//! 2. When the task has ended, record where the file will be moved to: to `done/`, or to `failed/` with a file that
+//!    tells the error.
+//! 3. Write the file about the error, move the file, and record that.
+//!
+//! A step that was cut off is repeated. Steps 2 and 3 have the same result then, because the place is recorded before
+//! the move. In step 1, the copy of a process that died is on the trash list.
+//!
+//! *Invariants.* The row stays after the move, so the same file does not become a second task. If it is put into the
+//! folder again, it is only moved again. A file that changes is another file.
+//!
+//! *Rejected.* Notifications of the kernel: they do not exist on network file systems and in buckets, and do not tell
+//! when a writer is done. Moving the file before the copy: a crash would leave it where no watcher looks for it.
+
+mod settle;
+
+use crate::app::Core;
+use crate::idempotency::{Fingerprint, KeyGuard};
+use crate::recipe_choice::RecipeChoice;
+use crate::uploads::{self, File, Upload, finish};
+use crate::{Error, Refusal};
+use anyhow::{Context as _, anyhow};
+use domain::account::Email;
+use domain::{Code, Status, TaskId, UserId};
+use entity::watched_file::{self, Identity, Model, State, WatchedFile};
+use entity::{task, user};
+use futures::TryStreamExt;
+use std::collections::{HashMap, HashSet};
+use std::pin::pin;
+use std::time::Duration;
+use storage::{Folder, FolderFile};
+use tokio::time::{Instant, interval};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Pause between two scans.
+const SCAN_EVERY: Duration = Duration::from_secs(2);
+/// Interval in which the lease of a row is renewed while its file is copied.
+const RENEW_EVERY: Duration = Duration::from_secs(5);
+/// Maximum number of tasks that one query asks for.
+const QUERY_TASKS: usize = 1_000;
+
+/// A folder to watch, and what becomes of its files.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// The folder.
+    pub folder: Folder,
+    /// The e-mail address of the account; `None` for the only account of the installation.
+    pub user: Option<String>,
+    /// The name of the preset, unless there is a recipe.
+    pub preset: String,
+    /// A recipe as JSON.
+    pub recipe: Option<String>,
+    /// Time for which a file must not change before it is taken.
+    pub settle: Duration,
+}
+
+impl Watch {
+    /// The account and the recipe of new tasks.
+    ///
+    /// # Errors
+    /// There is no such account or preset, or the recipe is invalid.
+    pub async fn resolve(&self, app: &Core) -> Result<(UserId, RecipeChoice), Error> {
+        let user = match &self.user {
+            Some(email) => {
+                let parsed = Email::parse(email).ok();
+                let found = match &parsed {
+                    Some(email) => app.with_timeout(user::find_by_email(&app.db, email)).await?,
+                    None => None,
+                };
+                found.ok_or_else(|| anyhow!("there is no account with the e-mail address {email}"))?
+            }
+            None => match app
+                .with_timeout(user::ids_after(&app.db, UserId(0), 2))
+                .await?
+                .as_slice()
+            {
+                [only] => *only,
+                [] => return Err(anyhow!("there is no account yet").into()),
+                _ => return Err(anyhow!("there are several accounts: name one by its e-mail address").into()),
+            },
+        };
+        let choice = match &self.recipe {
+            Some(recipe) => RecipeChoice::from_json(recipe)?,
+            None => RecipeChoice::preset(app, user, &self.preset).await?,
+        };
+        Ok((user, choice))
+    }
+}
+
+/// Watches a folder until `stop`. Errors are logged, and the work is tried again.
+pub async fn run(app: Core, watch: Watch, stop: CancellationToken) {
+    tracing::info!(folder = watch.folder.source(), "watching");
+    let mut watcher = Watcher::new(app, watch);
+    let mut last = String::new();
+    while !stop.is_cancelled() {
+        match stop.run_until_cancelled(Box::pin(watcher.scan(&stop))).await {
+            Some(Err(error)) => {
+                let text = describe(&error);
+                // The same error of each scan is told once.
+                if text != last {
+                    tracing::warn!(error = text, "failed to scan a watched folder; retrying");
+                }
+                last = text;
+            }
+            Some(Ok(())) => last.clear(),
+            None => {}
+        }
+        stop.run_until_cancelled(tokio::time::sleep(SCAN_EVERY)).await;
+    }
+}
+
+/// An error in one line.
+#[must_use]
+pub fn describe(error: &Error) -> String {
+    match error {
+        Error::Client(refusal) => {
+            let detail = refusal.detail.as_deref().unwrap_or_default();
+            format!("{}: {detail}", refusal.code.as_str())
+        }
+        Error::Internal(error) => format!("{error:#}"),
+    }
+}
+
+/// A watcher of one folder.
+pub struct Watcher {
+    app: Core,
+    watch: Watch,
+    /// The files of the latest scan, and since when each is as it is.
+    seen: HashMap<String, (FolderFile, Instant)>,
+}
+
+/// A row that this watcher holds for one step.
+struct Held {
+    lease: WatchedFile,
+    row: Model,
+}
+
+impl Watcher {
+    /// A watcher that has not seen any file.
+    #[must_use]
+    pub fn new(app: Core, watch: Watch) -> Self {
+        let seen = HashMap::new();
+        Self { app, watch, seen }
+    }
+
+    /// Lists the folder and takes the next step of each file, until `stop`.
+    ///
+    /// # Errors
+    /// The folder or the database does not answer, or there is no account or preset for new files.
+    pub async fn scan(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+        let files = self.watch.folder.list().await?;
+        let stable = self.look(files);
+        let (app, source) = (&self.app, self.watch.folder.source());
+        let rows = app.with_timeout(watched_file::open(&app.db, source)).await?;
+        for row in rows.iter().filter(|row| !self.is_there(row)) {
+            self.vanished(row).await?;
+        }
+        let (waiting, mut first_error) = (self.waiting(&rows).await?, None);
+        for file in stable {
+            if stop.is_cancelled() {
+                break;
+            }
+            let row = rows.iter().find(|row| is_of(row, &file));
+            if row.is_some_and(|row| waiting.contains(&row.id)) {
+                continue;
+            }
+            // One that fails does not keep the others.
+            if let Err(error) = Box::pin(self.step(&file, row)).await {
+                first_error = first_error.or(Some(error));
+            }
+        }
+        first_error.map_or(Ok(()), Err)
+    }
+
+    /// Compares a list with that of the scan before; returns the files that are stable.
+    fn look(&mut self, files: Vec<FolderFile>) -> Vec<FolderFile> {
+        let (now, mut stable) = (Instant::now(), Vec::new());
+        let mut seen = HashMap::with_capacity(files.len());
+        for file in files {
+            let known = self.seen.get(&file.key).filter(|(known, _)| *known == file);
+            let since = known.map_or(now, |(_, since)| *since);
+            if known.is_some() && since + self.watch.settle <= now {
+                stable.push(file.clone());
+            }
+            seen.insert(file.key.clone(), (file, since));
+        }
+        self.seen = seen;
+        stable
+    }
+
+    fn is_there(&self, row: &Model) -> bool {
+        self.seen.get(&row.key).is_some_and(|(file, _)| is_of(row, file))
+    }
+
+    /// Takes the next step of a stable file.
+    async fn step(&self, file: &FolderFile, known: Option<&Model>) -> Result<(), Error> {
+        let (app, identity) = (&self.app, identity(self.watch.folder.source(), file));
+        let id = match known {
+            Some(row) => row.id,
+            None => {
+                let inserted = watched_file::insert(&app.db, identity);
+                app.with_timeout(inserted).await?;
+                let row = app.with_timeout(watched_file::find(&app.db, identity)).await?;
+                row.context("the row of a watched file is gone")?.id
+            }
+        };
+        let Some(held) = self.take(id).await? else {
+            return Ok(());
+        };
+        let done = match held.row.state {
+            State::Found => self.copy(&held, file).await,
+            // Of a file that another watcher has copied since the list.
+            State::Task if !self.waiting(std::slice::from_ref(&held.row)).await?.is_empty() => Ok(()),
+            State::Task | State::Failed | State::Moved => self.settle(&held, file).await,
+        };
+        app.with_timeout(held.lease.release(&app.db)).await?;
+        done
+    }
+
+    /// The ids of the rows whose tasks have not ended.
+    async fn waiting(&self, rows: &[Model]) -> Result<HashSet<i64>, Error> {
+        let mut waiting = HashSet::new();
+        for rows in rows.chunks(QUERY_TASKS) {
+            let ids: Vec<_> = rows.iter().filter_map(|row| row.task_id).map(TaskId).collect();
+            let tasks = self.app.with_timeout(task::progress_of(&self.app.db, &ids)).await?;
+            let open = tasks.iter().filter(|task| !Status::from(task.status).is_final());
+            let open: HashSet<i64> = open.map(|task| task.id).collect();
+            let is_open = |row: &&Model| row.task_id.is_some_and(|id| open.contains(&id));
+            waiting.extend(rows.iter().filter(is_open).map(|row| row.id));
+        }
+        Ok(waiting)
+    }
+
+    async fn take(&self, id: i64) -> Result<Option<Held>, Error> {
+        let taken = WatchedFile::take(&self.app.db, id, Uuid::new_v4().to_string());
+        let taken = self.app.with_timeout(taken).await?;
+        Ok(taken.map(|(lease, row)| Held { lease, row }))
+    }
+
+    /// Ends the row of a file that is not in the folder any more: it was moved, by us or by others.
+    async fn vanished(&self, row: &Model) -> Result<(), Error> {
+        let Some(held) = self.take(row.id).await? else {
+            return Ok(());
+        };
+        let db = &self.app.db;
+        if held.row.state == State::Found {
+            return self.app.with_timeout(held.lease.forget(db)).await.map_err(Error::from);
+        }
+        self.app.with_timeout(held.lease.moved(db)).await?;
+        Ok(())
+    }
+
+    /// Copies a file into the storage and creates its task, or records why it was refused.
+    async fn copy(&self, held: &Held, file: &FolderFile) -> Result<(), Error> {
+        let (app, (user, choice)) = (&self.app, self.watch.resolve(&self.app).await?);
+        let work = async {
+            let bytes = self.watch.folder.read(file).await?;
+            let stored = uploads::store(app, bytes.map_err(Error::from), Some(file.bytes)).await?;
+            let upload = Upload {
+                file: File::Watched {
+                    given_name: file.name.clone(),
+                    file: Box::new(stored),
+                    row: held.lease.clone(),
+                },
+                choice,
+                webhook_url: None,
+                fingerprint: Fingerprint::default(),
+            };
+            finish(app, user, upload, KeyGuard::default(), |task, _| task.id).await
+        };
+        match self.while_held(held, Box::pin(work)).await {
+            Ok(task) => {
+                tracing::info!(task.id = task, key = file.key, "a watched file became a task");
+                Ok(())
+            }
+            Err(Error::Client(refusal)) if !passes(refusal.code) => self.refuse(held, file, &refusal).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn refuse(&self, held: &Held, file: &FolderFile, refusal: &Refusal) -> Result<(), Error> {
+        let (code, detail) = (refusal.code.as_str(), refusal.detail.as_deref().unwrap_or_default());
+        tracing::info!(key = file.key, code, "a watched file was refused");
+        let failed = held.lease.fail(&self.app.db, code, detail);
+        self.app.with_timeout(failed).await?;
+        Ok(())
+    }
+
+    /// Renews the lease of a row until a future ends.
+    async fn while_held<T>(&self, held: &Held, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let (mut work, mut renewal) = (pin!(work), interval(RENEW_EVERY));
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                _ = renewal.tick() => match self.app.with_timeout(held.lease.renew(&self.app.db)).await {
+                    Ok(true) => {}
+                    Ok(false) => return Err(Code::UploadInterrupted.into()),
+                    // The database is away for a moment; the transaction that creates the task needs it.
+                    Err(error) => tracing::debug!(%error, "failed to renew the lease of a watched file"),
+                },
+            }
+        }
+    }
+}
+
+/// Matches errors after which the same file may become a task.
+const fn passes(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unavailable | Code::StorageFull | Code::RequestTimeout | Code::UploadInterrupted
+    )
+}
+
+fn identity<'a>(source: &'a str, file: &'a FolderFile) -> Identity<'a> {
+    Identity {
+        source,
+        key: &file.key,
+        etag: &file.etag,
+        bytes: i64::try_from(file.bytes).unwrap_or(i64::MAX),
+    }
+}
+
+fn is_of(row: &Model, file: &FolderFile) -> bool {
+    row.key == file.key && row.etag == file.etag && u64::try_from(row.bytes) == Ok(file.bytes)
+}

@@ -1,0 +1,179 @@
+//! A watched directory.
+
+use super::file::{DONE, FAILED, FolderFile, is_temporary};
+use crate::error::Error;
+use crate::read::ByteStream;
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, Metadata, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use tokio::fs::File;
+use tokio::io::AsyncReadExt;
+
+/// Size of the read buffer.
+const READ_BYTES: usize = 256 << 10;
+
+#[derive(Clone, Debug)]
+pub(super) struct DirectoryFolder {
+    root: PathBuf,
+}
+
+impl DirectoryFolder {
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        let failed = |source| Error::of_local_file(path, source);
+        let root = fs::canonicalize(path).map_err(failed)?;
+        let mode = fs::metadata(&root).map_err(failed)?.permissions();
+        for name in [DONE, FAILED] {
+            let below = root.join(name);
+            match fs::create_dir(&below) {
+                // The umask of the process is narrow, and others shall read what they have put here.
+                Ok(()) => fs::set_permissions(&below, mode.clone()).map_err(failed)?,
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Ok(Self { root })
+    }
+
+    pub(super) fn source(&self) -> String {
+        as_text(self.root.as_os_str())
+    }
+
+    pub(super) async fn list(&self) -> Result<Vec<FolderFile>, Error> {
+        let root = self.root.clone();
+        blocking(&self.root, move || {
+            let mut files = Vec::new();
+            for entry in fs::read_dir(&root)? {
+                let name = entry?.file_name();
+                // Not followed: a link is no regular file. A file that has vanished since is not there.
+                let Ok(meta) = fs::symlink_metadata(root.join(&name)) else {
+                    continue;
+                };
+                let lossy = name.to_string_lossy().into_owned();
+                if meta.is_file() && !is_temporary(&lossy) {
+                    files.push(file(name, lossy, &meta));
+                }
+            }
+            Ok(files)
+        })
+        .await
+    }
+
+    pub(super) async fn read(&self, file: &FolderFile) -> Result<ByteStream, Error> {
+        let (path, key) = (self.root.join(&file.path), file.key.clone());
+        let failed = move |source| Error::of_local_file(Path::new(&key), source);
+        let opened = File::open(&path).await.map_err(&failed)?;
+        // The name may be that of a link or of another file by now.
+        check(&opened, file).await.map_err(&failed)?;
+        let begin = Some((opened, file.clone()));
+        Ok(stream::try_unfold(begin, |state| async {
+            let Some((mut opened, file)) = state else {
+                return Ok(None);
+            };
+            let mut buffer = Vec::with_capacity(READ_BYTES);
+            let failed = |source| Error::of_local_file(Path::new(&file.key), source);
+            let mut part = (&mut opened).take(READ_BYTES as u64);
+            let read = part.read_to_end(&mut buffer).await.map_err(failed)?;
+            if read < READ_BYTES {
+                check(&opened, &file).await.map_err(failed)?;
+                return Ok((read > 0).then(|| (Bytes::from(buffer), None)));
+            }
+            Ok(Some((Bytes::from(buffer), Some((opened, file)))))
+        })
+        .boxed())
+    }
+
+    pub(super) async fn exists(&self, target: &str) -> Result<bool, Error> {
+        let path = self.root.join(target);
+        blocking(&self.root, move || match fs::symlink_metadata(path) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        })
+        .await
+    }
+
+    pub(super) async fn write(&self, target: &str, content: Vec<u8>) -> Result<(), Error> {
+        let path = self.root.join(target);
+        blocking(&self.root, move || {
+            // Written beside it and renamed, so that a reader never sees a part. A link at this path is replaced.
+            let mut unfinished = path.clone().into_os_string();
+            unfinished.push(".tmp");
+            let _ = fs::remove_file(&unfinished);
+            fs::write(&unfinished, content)?;
+            fs::set_permissions(&unfinished, Permissions::from_mode(0o644))?;
+            fs::rename(&unfinished, &path)
+        })
+        .await
+    }
+
+    pub(super) async fn move_to(&self, file: &FolderFile, target: &str) -> Result<bool, Error> {
+        let (from, to, file) = (self.root.join(&file.path), self.root.join(target), file.clone());
+        blocking(&self.root, move || {
+            match fs::symlink_metadata(&from) {
+                Ok(meta) if etag(&meta) == file.etag && meta.len() == file.bytes => {}
+                // Moved before, or another file has its name now.
+                Ok(_) => return Ok(true),
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
+                Err(error) => return Err(error),
+            }
+            match fs::hard_link(&from, &to) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    let there = fs::symlink_metadata(&to)?;
+                    if etag(&there) != file.etag {
+                        return Ok(false);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => return Err(error),
+                // A file system without hard links.
+                Err(_) if to.try_exists()? => return Ok(false),
+                Err(_) => return fs::rename(&from, &to).map(|()| true),
+            }
+            fs::remove_file(&from).map(|()| true)
+        })
+        .await
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    root: &Path,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(io::Error::other);
+    done.flatten().map_err(|source| Error::of_local_file(root, source))
+}
+
+fn file(name: OsString, lossy: String, meta: &Metadata) -> FolderFile {
+    FolderFile {
+        key: as_text(&name),
+        name: lossy,
+        etag: etag(meta),
+        bytes: meta.len(),
+        modified_ms: meta.mtime().saturating_mul(1_000) + meta.mtime_nsec() / 1_000_000,
+        path: name,
+    }
+}
+
+fn etag(meta: &Metadata) -> String {
+    format!("{:x}-{:x}-{:x}", meta.ino(), meta.mtime(), meta.mtime_nsec())
+}
+
+/// Checks that an open file is the one that was listed, and has not changed since.
+async fn check(opened: &File, file: &FolderFile) -> io::Result<()> {
+    let meta = opened.metadata().await?;
+    if meta.is_file() && etag(&meta) == file.etag && meta.len() == file.bytes {
+        return Ok(());
+    }
+    Err(io::Error::other("the file has changed"))
+}
+
+/// A path as text: itself if it is UTF-8, else its bytes in hexadecimal.
+fn as_text(name: &OsStr) -> String {
+    name.to_str()
+        .map_or_else(|| format!("bytes:{}", hex::encode(name.as_bytes())), ToOwned::to_owned)
+}

@@ -1,0 +1,207 @@
+//! Links that may not be used, their limits, and their secrets.
+
+use super::{creation, execute, guest, link, session, tasks};
+use crate::tus::video;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{Options, Reply, TestApp, Tus};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_may_not_be_used_tells_why() {
+    let app = TestApp::idle().await;
+    let owner = app.caller().await;
+    let link = link(&owner, json!({"max_uploads": 9, "password": "correct horse"})).await;
+    let shown = app.anonymous().get(link["url"].as_str().unwrap()).await;
+    assert_eq!(shown.body["password_required"], true);
+    for wrong in [json!({}), json!({"password": "battery staple"})] {
+        let reply = session(&app, &link, wrong).await;
+        assert_eq!((reply.status, reply.code()), (403, "guest_password_wrong"));
+    }
+    let reply = session(&app, &link, json!({"password": "correct horse"})).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let mut guest = Tus::of(app.anonymous());
+    guest.caller.token = reply.body["token"].as_str().unwrap().to_owned();
+    let path = guest.create("clip.mp4", 1_000).await;
+    let renewal = format!("/api/guest/{}/session", link["token"].as_str().unwrap());
+    assert_eq!(
+        guest.caller.post(&renewal, &json!({})).await.status,
+        200,
+        "a session is renewed without it"
+    );
+
+    let id = &link["id"];
+    execute(&app, "UPDATE guest_links SET expires_at_ms = 1").await;
+    let (url, correct) = (link["url"].as_str().unwrap(), json!({"password": "correct horse"}));
+    for refused in [
+        app.anonymous().get(url).await,
+        session(&app, &link, correct.clone()).await,
+        creation(&guest, 1_000).await,
+    ] {
+        assert_eq!((refused.status, refused.code()), (410, "guest_link_expired"));
+    }
+    assert_eq!(guest.head(&path).await.status, 200, "what has begun goes on");
+
+    let patch = async |change: Value| {
+        let request = owner
+            .request(Method::PATCH, &format!("/api/guest-links/{id}"))
+            .json(&change);
+        Reply::read(request.send().await.unwrap()).await
+    };
+    let later = chrono::Utc::now() + chrono::Duration::days(1);
+    assert_eq!(
+        patch(json!({"expires_at": later, "revoked": true})).await.body["revoked"],
+        true
+    );
+    for refused in [
+        app.anonymous().get(url).await,
+        session(&app, &link, correct.clone()).await,
+        creation(&guest, 1_000).await,
+        guest.send(&path, 0, vec![1]).await,
+        guest.caller.get(&path).await,
+    ] {
+        assert_eq!((refused.status, refused.code()), (410, "guest_link_revoked"));
+    }
+    assert_eq!(
+        patch(json!({"revoked": false, "title": "Tuesday"})).await.body["title"],
+        "Tuesday"
+    );
+    assert_eq!(guest.head(&path).await.status, 200);
+
+    assert_eq!(owner.delete(&format!("/api/guest-links/{id}")).await.status, 200);
+    let removed = app.anonymous().get(url).await;
+    let unknown = ["0".repeat(64), "x".to_owned(), "%FF".to_owned()];
+    for token in unknown {
+        let reply = app.anonymous().get(&format!("/api/guest/{token}")).await;
+        let without_id = |reply: &Reply| {
+            let mut body = reply.body.clone();
+            body["request_id"].take();
+            body["instance"].take();
+            (reply.status, body)
+        };
+        assert_eq!(without_id(&reply), without_id(&removed), "{token}");
+        assert_eq!((reply.status, reply.code()), (404, "guest_link_not_found"));
+    }
+    assert_eq!(
+        (guest.head(&path).await.status, creation(&guest, 1_000).await.code()),
+        (401, "token_invalid")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passwords_of_links_are_guessed_as_slowly_as_those_of_accounts() {
+    let app = TestApp::with(Options {
+        config: |config| config.app.throttle.account_failures = 3,
+        worker: None,
+        ..Options::default()
+    })
+    .await;
+    let owner = app.caller().await;
+    let link = link(&owner, json!({"password": "correct horse"})).await;
+    for _ in 0..4 {
+        let reply = session(&app, &link, json!({"password": "battery staple"})).await;
+        assert_eq!(reply.code(), "guest_password_wrong");
+    }
+    let reply = session(&app, &link, json!({"password": "correct horse"})).await;
+    assert_eq!((reply.status, reply.code()), (429, "rate_limited"));
+    assert!(!reply.header("retry-after").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_over_the_size_of_the_link_is_refused_at_its_beginning_and_at_its_end() {
+    let app = TestApp::idle().await;
+    let owner = app.caller().await;
+    let link = link(&owner, json!({"max_uploads": 9, "max_bytes": 2_000_000})).await;
+    let guest = guest(&app, &link).await;
+    let refused = creation(&guest, 2_000_001).await;
+    assert_eq!((refused.status, refused.code()), (413, "upload_too_large"));
+    let deferred = guest
+        .request(Method::POST, "/api/uploads")
+        .header("upload-defer-length", 1);
+    let deferred = Reply::read(deferred.send().await.unwrap()).await;
+    assert_eq!(deferred.status, 201, "{deferred:?}");
+    let path = deferred.header("location").to_owned();
+    let bytes = video(&app, 2_000_001);
+    let too_long = guest.send(&path, 0, bytes.clone()).await;
+    assert_eq!((too_long.status, too_long.code()), (413, "upload_too_large"));
+    let told = guest
+        .patch(&path, 0, bytes[..1_000].to_vec())
+        .header("upload-length", 2_000_001);
+    let told = Reply::read(told.send().await.unwrap()).await;
+    assert_eq!((told.status, told.code()), (413, "upload_too_large"));
+    let fits = video(&app, 2_000_000);
+    let last = guest.patch(&path, 0, fits).header("upload-length", 2_000_000);
+    assert_eq!(last.send().await.unwrap().status(), 204);
+    assert_eq!(tasks(&owner).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_of_a_link_is_shown_once_and_stored_nowhere() {
+    let app = TestApp::idle().await;
+    let (owner, other) = (app.caller().await, app.caller().await);
+    let request = async || {
+        let body = json!({"title": "A", "password": "correct horse"});
+        let request = owner
+            .request(Method::POST, "/api/guest-links")
+            .header("idempotency-key", "a")
+            .json(&body);
+        Reply::read(request.send().await.unwrap()).await
+    };
+    let (first, again) = (request().await, request().await);
+    assert_eq!((first.status, again.status), (201, 201));
+    assert_eq!(
+        (again.header("idempotent-replayed"), &again.body["id"]),
+        ("true", &first.body["id"])
+    );
+    assert!(
+        again.body.get("token").is_none() && again.body.get("url").is_none(),
+        "{again:?}"
+    );
+    let token = first.body["token"].as_str().unwrap();
+    assert_eq!(token.len(), 64);
+    let snapshot = app.snapshot().await;
+    assert!(
+        !snapshot
+            .iter()
+            .any(|line| line.contains(token) || line.contains("correct horse")),
+        "{snapshot:#?}"
+    );
+    let listed = owner.get("/api/guest-links").await.body;
+    assert_eq!(listed["data"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        listed["data"][0],
+        owner.get(&format!("/api/guest-links/{}", first.body["id"])).await.body
+    );
+    assert_eq!(other.get("/api/guest-links").await.body["data"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_of_a_link_are_checked() {
+    let app = TestApp::idle().await;
+    let owner = app.caller().await;
+    for (body, code, field) in [
+        (json!({"max_uploads": 0}), "request_invalid", "max_uploads"),
+        (json!({"max_uploads": 1_001}), "request_invalid", "max_uploads"),
+        (json!({"max_bytes": 0}), "request_invalid", "max_bytes"),
+        (json!({"title": "a\nb"}), "request_invalid", "title"),
+        (
+            json!({"expires_at": "2001-01-01T00:00:00Z"}),
+            "request_invalid",
+            "expires_at",
+        ),
+        (json!({"password": "short"}), "password_too_short", "password"),
+        (json!({"preset": "absent"}), "preset_unknown", "preset"),
+        (json!({"recipe": {"outputs": []}}), "recipe_invalid", "outputs"),
+        (json!({"unknown": 1}), "request_invalid", "unknown"),
+    ] {
+        let reply = owner.post("/api/guest-links", &body).await;
+        assert_eq!((reply.status, reply.code()), (400, code), "{body}");
+        assert!(reply.body["errors"].to_string().contains(field), "{body}: {reply:?}");
+    }
+    let both = json!({"preset": "web", "recipe": {"outputs": [{"kind": "mp4"}]}});
+    assert_eq!(owner.post("/api/guest-links", &both).await.code(), "preset_and_recipe");
+    for _ in 0..100 {
+        link(&owner, json!({})).await;
+    }
+    let reply = owner.post("/api/guest-links", &json!({})).await;
+    assert_eq!((reply.status, reply.code()), (409, "guest_links_too_many"));
+}

@@ -68,6 +68,7 @@ use domain::plan::PlannedOutput;
 use domain::probe::Stream;
 use domain::protocol::{OutputFacts, OutputReport, Progress, TranscodeReport, VerifyDepth};
 use domain::{Failure, Plan, Probe};
+use ffmpeg_next::codec;
 use std::fs::File;
 use std::path::Path;
 
@@ -79,6 +80,17 @@ pub fn init() {
     ffi::log::limit_log();
     ffi::log::quiet_encoders();
     ffi::end_signals::look_before_end(shortage::check_memory);
+}
+
+/// Lets the most frequent decoders fill their static tables, which each child of the fork server then has.
+pub fn fill_decoder_tables() {
+    for id in [codec::Id::H264, codec::Id::AAC] {
+        let Some(found) = codec::decoder::find(id) else {
+            continue;
+        };
+        // Without a header, a decoder may refuse to open after it has filled its tables.
+        let _ = codec::Context::new_with_codec(found).decoder().open();
+    }
 }
 
 /// Probes a source: reads container, streams, duration, frame rate and keyframes.

@@ -3,10 +3,10 @@
 //! *Problem.* FFmpeg depends on some 160 shared libraries. Loading them takes longer than probing a file or copying a
 //! short one, and a task needs two children.
 //!
-//! *Mechanism.* The worker starts one fork server and keeps it. Its libraries are loaded when `main` begins. For each
-//! [`ForkRequest::Start`] it forks: the child takes the descriptors of the request as its standard streams and then is
-//! an ordinary media child ([`crate::run`]). The parent answers with the process ID. The worker reaps its children
-//! through the server, since only a parent can.
+//! *Mechanism.* The worker starts one fork server and keeps it. Its libraries are loaded when `main` begins, and the
+//! tables of two decoders are filled. For each [`ForkRequest::Start`] it forks: the child takes the descriptors of the
+//! request as its standard streams and then is an ordinary media child ([`crate::run`]). The parent answers with the
+//! process ID. The worker reaps its children through the server, since only a parent can.
 //!
 //! *Invariants.* The server opens no file of a user and reads nothing but requests of its worker, so a child starts
 //! with a memory that no file of a user has influenced. It has a single thread, so `fork` copies a consistent process.
@@ -21,7 +21,7 @@
 //! time of the loading, but not its cost. A child for several tasks: a file could change the outputs of the next task.
 #![allow(unsafe_code, reason = "a leaf module: `fork`")]
 
-use crate::{sandbox, session};
+use crate::{engine, sandbox, session};
 use domain::protocol::{ForkReply, ForkRequest, MAX_PACKET_BYTES};
 use nix::unistd::{ForkResult, fork};
 use rustix::io::Errno;
@@ -50,6 +50,7 @@ pub fn serve_forks() -> ExitCode {
         let _ = writeln!(std::io::stderr(), "the fork server could not be hardened: {error}");
         return ExitCode::from(EXIT_FAILED);
     }
+    engine::fill_decoder_tables();
     loop {
         let (request, streams) = match receive() {
             Ok(Some(received)) => received,

@@ -74,6 +74,25 @@ fn an_unmodified_hls_output_is_valid() {
 }
 
 #[test]
+fn damage_at_the_end_of_the_only_segment_is_detected() {
+    let short = "-f lavfi -i testsrc2=s=128x72:r=25:d=1.9 -c:v libx264 -preset ultrafast -pix_fmt yuv420p";
+    let recipe = recipe(r#"{"outputs":[{"kind":"hls","ladder":[72]}]}"#);
+    let run = process(&clip("verified-short.mp4", short), &recipe).unwrap();
+    let damage = |folder: &Path| {
+        let segment = folder.join("72p-0001.m4s");
+        let mut bytes = fs::read(&segment).unwrap();
+        let length = bytes.len();
+        bytes[length * 7 / 10..length * 17 / 20].fill(0xaa);
+        fs::write(segment, bytes).unwrap();
+    };
+    let found = verify_after(&run, damage);
+    assert!(
+        found.as_ref().is_some_and(|detail| detail.contains("decode")),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn a_missing_file_is_detected() {
     for file in [
         "72p-0002.m4s",

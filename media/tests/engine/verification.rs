@@ -114,6 +114,19 @@ fn damage_in_the_middle_is_detected_at_full_depth() {
 }
 
 #[test]
+fn damage_after_the_first_second_of_the_only_gop_is_detected() {
+    let short = "-f lavfi -i testsrc2=s=128x72:r=25:d=1.9 -c:v libx264 -preset ultrafast -pix_fmt yuv420p";
+    let outputs = r#"{"outputs":[{"kind":"mp4"}, {"kind":"webm"}, {"kind":"gif","width_px":64}]}"#;
+    let run = process(&clip("verified-short.mp4", short), &recipe(outputs)).unwrap();
+    let late = undetected(&run, |path, whole| {
+        let mut bytes = whole.to_vec();
+        bytes[whole.len() * 7 / 10..whole.len() * 17 / 20].fill(0xaa);
+        fs::write(path, bytes).unwrap();
+    });
+    assert!(late.is_empty(), "{late:?}");
+}
+
+#[test]
 fn an_audio_output_without_a_duration_is_detected() {
     let run = process(&source(), &recipe(r#"{"outputs":[{"kind":"audio"}]}"#)).unwrap();
     let headers_only = |path: &Path, _: &[u8]| {

@@ -7,7 +7,7 @@
 //! is stable, and gets a row (`entity::watched_file`) for its key, etag and length. A watcher takes the lease of the
 //! row for each step:
 //!
-//! 1. Copy the file into the storage and create its task with [`finish`](crate::uploads::finish), the use case in which
+//! 1. Copy the file into the storage and create its task with [`finish`], the use case in which
 //!    each way in ends. The transaction that creates the task records it in the row. A refused file is recorded as
 //!    failed.
 //! 2. When the task has ended, record where the file will be moved to: to `done/`, or to `failed/` with a file that

@@ -1,7 +1,7 @@
 //! Tasks of files that guests have sent. A guest makes no request for the task: it is created when the last byte is
 //! stored, in the request with this byte, or by a worker if that request did not come to it ([`finish_received`]).
 //!
-//! Both end in [`finish`](super::finish), which hands an upload over once. An error that would come again is recorded
+//! Both end in [`finish`], which hands an upload over once. An error that would come again is recorded
 //! with the upload, with an event for the owner.
 
 use super::{File, Upload, finish};
@@ -19,7 +19,7 @@ const BATCH: u64 = 16;
 /// Creates the task of a guest's file if it is received. Other uploads stay as they are.
 ///
 /// # Errors
-/// Those of [`finish`](super::finish).
+/// Those of [`finish`].
 pub(super) async fn create_task(app: &Core, row: &upload::Model) -> Result<(), Error> {
     let Some(link) = row.guest_link_id else { return Ok(()) };
     if !row.is_received() || row.task_id.is_some() || row.error_code.is_some() {

@@ -2,9 +2,9 @@
 //!
 //! The head and the tail are read in parallel with a demuxer each; the thread of the tail also probes. The head reads
 //! the whole file: it counts frames, sums up digests of copied packets, and feeds the peak check, but decodes only the
-//! first second of the first GOP. Wrong parameter sets, a wrong order of frames and a wrong sample table show there, and
-//! GOPs of copies may last 10 s. The tail seeks to the last keyframe and decodes to the end, because truncation and late
-//! errors of an encoder are found there. Decoders run on one thread, since libavcodec with several threads returns
+//! first second of the first GOP. Wrong parameter sets, a wrong order of frames and a wrong sample table show there,
+//! and GOPs of copies may last 10 s. The tail seeks to the last keyframe and decodes to the end, because truncation and
+//! late errors of an encoder are found there. Decoders run on one thread, since libavcodec with several threads returns
 //! frames before it knows their errors.
 
 use crate::engine::cancel::Cancel;

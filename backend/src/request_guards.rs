@@ -6,6 +6,7 @@ use crate::access_log::TASK_ROUTE;
 use crate::error::{Error, Refusal, reply};
 use crate::routes::tasks::wait::wait_time;
 use crate::serve::READ_BYTES;
+use crate::tus::shortened;
 use axum::BoxError;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Query, Request, State};
@@ -81,6 +82,25 @@ pub(crate) async fn require_host(request: Request, next: Next) -> Response {
         hosts.len()
     );
     reply(Refusal::new(Code::RequestInvalid).detail(detail))
+}
+
+/// Refuses a body that is not the whole content as it is: with a content coding (RFC 9110 §15.5.16), or a part of it in
+/// a PUT (§14.5). Both would be stored as if they were the file.
+pub(crate) async fn require_plain_body(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let coding = codings
+        .map(|value| value.to_str().unwrap_or("not ASCII").trim())
+        .find(|coding| !coding.eq_ignore_ascii_case("identity"));
+    if let Some(coding) = coding {
+        let detail = format!("Content-Encoding: {}; accepted: none", shortened(coding));
+        return reply(Refusal::new(Code::ContentTypeUnsupported).detail(detail));
+    }
+    if *request.method() == Method::PUT && headers.contains_key(header::CONTENT_RANGE) {
+        let detail = "Content-Range; accepted: the whole content, or a resumable upload (POST /api/uploads)";
+        return reply(Refusal::new(Code::RequestInvalid).detail(detail));
+    }
+    next.run(request).await
 }
 
 /// The error of a body that [`limit_pauses`] has ended.

@@ -39,8 +39,9 @@ pub fn router(state: AppState) -> Router {
     with_middleware(routes, state)
 }
 
-/// Adds the middleware, outermost first: access log, limits on headers, `Host`, CORS, compression, `ETag` of JSON,
-/// pinned files, panics, and draining of unread bodies. The areas have time limits as well (`operations.rs`).
+/// Adds the middleware, outermost first: access log, limits on headers, `Host`, CORS, encoded and partial bodies,
+/// compression, `ETag` of JSON, pinned files, panics, and draining of unread bodies. The areas have time limits as well
+/// (`operations.rs`).
 fn with_middleware(routes: Router<AppState>, state: AppState) -> Router {
     let routes = routes
         .layer(map_request(async |request: Request| drain_unread(request)))
@@ -52,6 +53,7 @@ fn with_middleware(routes: Router<AppState>, state: AppState) -> Router {
                 .quality(CompressionLevel::Fastest)
                 .compress_when(is_worth_compressing()),
         )
+        .layer(from_fn(request_guards::require_plain_body))
         .layer(option_layer(cors(&state.config.cors_origins)))
         .layer(from_fn_with_state(state.clone(), add_tus_capabilities))
         .layer(from_fn(request_guards::require_host))

@@ -11,7 +11,7 @@ pub(crate) use headers::{CreationHeaders, PatchHeaders, Version};
 pub(crate) use metadata::check_media_type;
 pub(crate) use names::{
     DEFER_LENGTH, EXPIRES, LENGTH, METADATA, METHOD_OVERRIDE, OFFSET, REQUEST_HEADERS, RESPONSE_HEADERS, RESUMABLE,
-    TUS_CHECKSUM_ALGORITHM, TUS_EXTENSION, TUS_MAX_SIZE, TUS_VERSION, VERSION,
+    TUS_CHECKSUM_ALGORITHM, TUS_EXTENSION, TUS_MAX_SIZE, TUS_VERSION, VERSION, shortened,
 };
 
 use axum::extract::Request;

@@ -332,3 +332,65 @@ async fn a_field_that_is_given_twice_is_named() {
     assert_eq!((reply.status, reply.code()), (400, "recipe_invalid"), "{reply:?}");
     assert_eq!(reply.body["errors"][0]["field"], "outputs[0].name", "{reply:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encoded_or_partial_body_is_refused_and_stored_nowhere() {
+    let app = limited().await;
+    let caller = app.caller().await;
+    let before = app.snapshot().await;
+    for (method, path, name, value, status, code) in [
+        (
+            "PUT",
+            "/api/uploads/file",
+            "content-encoding",
+            "gzip",
+            415,
+            "content_type_unsupported",
+        ),
+        (
+            "POST",
+            "/api/presets",
+            "content-encoding",
+            "br",
+            415,
+            "content_type_unsupported",
+        ),
+        (
+            "POST",
+            "/api/tasks",
+            "content-encoding",
+            "identity, gzip",
+            415,
+            "content_type_unsupported",
+        ),
+        (
+            "PUT",
+            "/api/uploads/file",
+            "content-range",
+            "bytes 0-9/100",
+            400,
+            "request_invalid",
+        ),
+    ] {
+        let request = caller.request(method.parse().unwrap(), path).header(name, value);
+        let reply = Reply::read(request.body(tests::MP4.to_vec()).send().await.unwrap()).await;
+        assert_eq!(
+            (reply.status, reply.code()),
+            (status, code),
+            "{name}: {value}: {reply:?}"
+        );
+    }
+    assert_eq!(app.snapshot().await, before);
+    let plain = caller.request("PUT".parse().unwrap(), "/api/uploads/file?preset=audio");
+    let plain = plain.header("content-encoding", "Identity").body(tests::MP4.to_vec());
+    assert_eq!(plain.send().await.unwrap().status(), 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_tokens_in_one_request_are_refused() {
+    let app = limited().await;
+    let caller = app.caller().await;
+    let request = caller.request("GET".parse().unwrap(), "/api/tasks");
+    let reply = Reply::read(request.header("authorization", "Bearer other").send().await.unwrap()).await;
+    assert_eq!((reply.status, reply.code()), (401, "token_invalid"), "{reply:?}");
+}

@@ -146,6 +146,13 @@ async fn an_invalid_request_is_refused_with_a_code_and_changes_nothing() {
             400,
             "upload_header_invalid",
         ),
+        (
+            "PATCH",
+            &path,
+            vec![kind, here, ("trailer", "Expires, Upload-Checksum")],
+            400,
+            "upload_header_invalid",
+        ),
     ];
     for (method, to, lines, status, code) in cases {
         let mut request = tus.request(method.parse::<Method>().unwrap(), to);
@@ -191,6 +198,13 @@ async fn more_bytes_than_announced_are_refused_and_do_not_count() {
     }
     assert_eq!(tus.offset(&path).await, 0);
     assert_eq!(tus.send(&path, 0, bytes[..500_000].to_vec()).await.status, 204);
+    let behind = |bytes: &'static [u8]| {
+        let chunk = futures::stream::iter([Ok::<_, std::io::Error>(bytes)]);
+        let body = reqwest::Body::wrap_stream(chunk);
+        tus.patch(&path, 500_000, Vec::new()).body(body).send()
+    };
+    assert_eq!(behind(b"more").await.unwrap().status(), 413);
+    assert_eq!(behind(b"").await.unwrap().status(), 204);
 }
 
 #[tokio::test(flavor = "multi_thread")]

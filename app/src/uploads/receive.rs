@@ -90,6 +90,8 @@ pub(super) async fn append(
             recorded_at: Instant::now(),
         };
         receiver.run(stream).await?;
+    } else {
+        refuse_bytes(stream, limit_bytes).await?;
     }
     if session.row.is_received() {
         session.complete().await?;
@@ -119,6 +121,17 @@ async fn check(session: &mut Session, patch: &Patch) -> Result<u64, Error> {
         return Err(too_large(limit_bytes).into());
     }
     Ok(limit_bytes)
+}
+
+/// Refuses bytes behind the end of an upload that is complete.
+async fn refuse_bytes(stream: impl Stream<Item = Result<Bytes, Error>>, limit_bytes: u64) -> Result<(), Error> {
+    let mut stream = pin!(stream);
+    while let Some(chunk) = stream.next().await {
+        if !chunk?.is_empty() {
+            return Err(too_large(limit_bytes).into());
+        }
+    }
+    Ok(())
 }
 
 /// Checks the length of an upload that was created without one.

@@ -252,7 +252,12 @@ pub(crate) fn guest_session(headers: &HeaderMap, state: &AppState) -> Option<gue
 
 /// The text of a bearer token.
 fn bearer_token(headers: &HeaderMap) -> Result<&str, Refusal> {
-    let header = headers.get(AUTHORIZATION).ok_or_else(|| refused(Code::TokenMissing))?;
+    let mut lines = headers.get_all(AUTHORIZATION).iter();
+    let header = lines.next().ok_or_else(|| refused(Code::TokenMissing))?;
+    // A proxy could check another line than this one.
+    if lines.next().is_some() {
+        return Err(refused(Code::TokenInvalid));
+    }
     let (scheme, token) = header
         .to_str()
         .ok()

@@ -8,7 +8,7 @@ use app::idempotency::Fingerprint;
 use app::uploads::{Algorithm, Checksum, resumable};
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRAILER};
 use axum::http::request::Parts;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -103,6 +103,11 @@ impl FromRequestParts<AppState> for PatchHeaders {
 }
 
 fn bytes_at(offset: u64, headers: &HeaderMap) -> Result<resumable::Patch, Refusal> {
+    let trailers = headers.get_all(TRAILER).iter().filter_map(|value| value.to_str().ok());
+    let mut names = trailers.flat_map(|value| value.split(','));
+    if names.any(|name| name.trim().eq_ignore_ascii_case(CHECKSUM.as_str())) {
+        return Err(invalid(&CHECKSUM, "in a trailer", "in a header"));
+    }
     Ok(resumable::Patch {
         offset,
         length: None,

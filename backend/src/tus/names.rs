@@ -54,6 +54,6 @@ pub(super) fn invalid(name: &HeaderName, given: &str, accepted: &str) -> Refusal
 }
 
 /// The beginning of a value, for a detail.
-pub(super) fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     text.chars().take(100).collect()
 }

@@ -60,13 +60,6 @@ pub struct GuestLinkPatchBody {
 pub struct GuestLinkView {
     /// The id of the link.
     pub id: i64,
-    /// The address for guests, which contains the secret token. Only in the first reply to the request that creates the
-    /// link: the token is not stored. Absent otherwise.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-    /// The secret token alone; absent like `url`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub token: Option<String>,
     /// A line for the guests.
     pub title: Option<String>,
     /// The largest length of a file in bytes.
@@ -88,6 +81,19 @@ pub struct GuestLinkView {
     pub revoked: bool,
     /// Time of the creation.
     pub created_at: DateTime<Utc>,
+}
+
+/// A new guest link.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct GuestLinkWithToken {
+    /// The link.
+    #[serde(flatten)]
+    pub link: GuestLinkView,
+    /// The address for guests, which contains the secret token. Null only if the request is repeated and the
+    /// installation has no key to store secrets of users (`RUSHES_SEALING_KEY`).
+    pub url: Option<String>,
+    /// The secret token alone; null like `url`.
+    pub token: Option<String>,
 }
 
 /// The guest links of an account.

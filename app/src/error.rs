@@ -76,6 +76,19 @@ impl FieldReason {
 }
 
 impl Refusal {
+    /// Returns `true` if work that is not a request, and that was refused so, may succeed later.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(
+            self.code,
+            Code::Unavailable
+                | Code::StorageFull
+                | Code::RequestTimeout
+                | Code::UploadInterrupted
+                | Code::SealingUnavailable
+        )
+    }
+
     /// A refusal with a code alone. `unavailable` asks clients to retry after 2 s.
     #[must_use]
     pub fn new(code: Code) -> Self {

@@ -98,7 +98,8 @@ pub struct NewLink {
     pub fingerprint: Fingerprint,
 }
 
-/// Creates a link.
+/// Creates a link. `reply` gets its token; the reply that is stored for a repeated request gets it sealed, or none
+/// without a key for that ([`open_token`]).
 ///
 /// # Errors
 /// `guest_links_too_many`, `recipe_invalid`, `rate_limited`, `idempotency_key_in_use`; errors of the database.
@@ -107,7 +108,7 @@ pub async fn create<R: Serialize>(
     user: UserId,
     new: NewLink,
     guard: &KeyGuard,
-    reply: impl Fn(&Model) -> R,
+    reply: impl Fn(&Model, Option<String>) -> R,
 ) -> Result<R, Error> {
     let password_hash = match new.password {
         Some(password) => {
@@ -116,6 +117,10 @@ pub async fn create<R: Serialize>(
         }
         None => None,
     };
+    let token = new.token.secret();
+    let sealer = app.settings.sealer.as_ref();
+    let sealed = sealer.map(|sealer| sealer.seal(&purpose(user), token.as_bytes()));
+    let sealed = sealed.transpose()?;
     let resolved = new.choice.resolve(&app.settings.default_preset)?;
     let written = entity::user::write(&app.db, user, async |db| {
         guard.renew(db).await?;
@@ -131,28 +136,46 @@ pub async fn create<R: Serialize>(
             preset: resolved.preset,
             recipe: serde_json::to_value(resolved.recipe).context("failed to serialize a recipe")?,
         };
-        let reply = reply(&guest_link::create(db, user, row).await?);
-        guard.store_reply(db, &new.fingerprint, &reply).await?;
-        Ok(reply)
+        let link = guest_link::create(db, user, row).await?;
+        let stored = reply(&link, sealed);
+        guard.store_reply(db, &new.fingerprint, &stored).await?;
+        Ok(reply(&link, Some(token.to_owned())))
     });
     written.await
+}
+
+/// The purpose of a sealed token: nothing else, and no other account, can use it.
+fn purpose(UserId(owner): UserId) -> String {
+    format!("guest_links/{owner}")
+}
+
+/// Opens the token of a reply that [`create`] has stored.
+///
+/// # Errors
+/// `sealing_unavailable`; an internal error if the key of the operator is another one.
+pub fn open_token(app: &Core, user: UserId, sealed: &str) -> Result<LinkToken, Error> {
+    let opened = app.sealer()?.open(&purpose(user), sealed).ok();
+    let text = opened.and_then(|bytes| String::from_utf8(bytes).ok());
+    Ok(LinkToken(text.context("the token of a guest link cannot be opened")?))
 }
 
 /// Changes a link.
 ///
 /// # Errors
-/// `guest_link_not_found`; errors of the database.
-pub async fn update(app: &App, user: UserId, id: i64, changes: Changes) -> Result<Model, Error> {
-    let changed = guest_link::update(&app.db, user, id, changes).await?;
+/// `guest_link_not_found` when another request has removed it; errors of the database.
+pub async fn update(app: &App, link: &Model, changes: Changes) -> Result<Model, Error> {
+    let changed = guest_link::update(&app.db, link.owner(), link.id, changes);
+    let changed = app.with_timeout(changed).await?;
     changed.ok_or_else(|| Code::GuestLinkNotFound.into())
 }
 
 /// Removes a link. The tasks of its uploads stay.
 ///
 /// # Errors
-/// `guest_link_not_found`; errors of the database.
-pub async fn remove(app: &App, user: UserId, id: i64) -> Result<(), Error> {
-    let removed = guest_link::remove(&app.db, user, id).await?;
+/// `guest_link_not_found` when another request has removed it; errors of the database.
+pub async fn remove(app: &App, link: &Model) -> Result<(), Error> {
+    let removed = guest_link::remove(&app.db, link.owner(), link.id);
+    let removed = app.with_timeout(removed).await?;
     removed.then_some(()).ok_or_else(|| Code::GuestLinkNotFound.into())
 }
 

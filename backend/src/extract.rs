@@ -12,7 +12,7 @@ mod upload;
 mod webhook;
 
 pub(crate) use base_url::BaseUrl;
-pub(crate) use guest::{GuestLinkPath, LinkTokenPath};
+pub(crate) use guest::LinkTokenPath;
 pub(crate) use json::{FromBody, Json};
 pub(crate) use named::{PresetName, read_name};
 pub(crate) use path::{full_path, read_path};

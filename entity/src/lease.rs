@@ -1,4 +1,5 @@
-//! Leases: the right to work on a row for a limited time. Tasks and idempotency keys have one.
+//! Leases: the right to work on a row for a limited time. Tasks, uploads, idempotency keys, deliveries and watched
+//! files have one.
 //!
 //! *Problem.* A process that works on a row may die, freeze or lose its network. The row must not stay taken forever,
 //! and two processes must not both finish the work.

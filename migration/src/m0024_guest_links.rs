@@ -31,6 +31,11 @@ impl MigrationTrait for Migration {
                 manager.alter_table(add).await?;
             }
         }
+        let mut token = Index::create();
+        token.if_not_exists().unique().name("guest_links_token_hash_key");
+        manager
+            .create_index(token.table("guest_links").col("token_hash").to_owned())
+            .await?;
         for (name, table, column) in [
             ("guest_links_user_id_idx", "guest_links", "user_id"),
             ("uploads_guest_link_id_idx", "uploads", "guest_link_id"),
@@ -62,7 +67,7 @@ fn guest_links() -> TableCreateStatement {
         .if_not_exists()
         .col(big_pk_auto("id"))
         .col(big_integer("user_id"))
-        .col(text("token_hash").unique_key())
+        .col(text("token_hash"))
         .col(text_null("title"))
         .col(big_integer("max_bytes"))
         .col(big_integer("max_uploads"))

@@ -1,8 +1,8 @@
 //! Tasks of files that guests have sent. A guest makes no request for the task: it is created when the last byte is
 //! stored, in the request with this byte, or by a worker if that request did not come to it ([`finish_received`]).
 //!
-//! Both end in [`finish`], which hands an upload over once. An error that would come again is recorded
-//! with the upload, with an event for the owner.
+//! Both end in [`finish`], which hands an upload over once. An error that would come again is recorded with the upload,
+//! with an event for the owner.
 
 use super::{File, Upload, finish};
 use crate::app::Core;
@@ -25,7 +25,9 @@ pub(super) async fn create_task(app: &Core, row: &upload::Model) -> Result<(), E
     if !row.is_received() || row.task_id.is_some() || row.error_code.is_some() {
         return Ok(());
     }
-    let Some(link) = app.with_timeout(guest_link::by_id(&app.db, link)).await? else {
+    let link = app.with_timeout(guest_link::by_id(&app.db, link)).await?;
+    // A revoked link creates no task. If it is allowed again, a worker creates it.
+    let Some(link) = link.filter(|link| !link.revoked) else {
         return Ok(());
     };
     let upload = Upload {
@@ -39,18 +41,12 @@ pub(super) async fn create_task(app: &Core, row: &upload::Model) -> Result<(), E
     match &error {
         // A worker and a request meet: the task exists.
         Error::Client(refusal) if refusal.code == Code::UploadUsed => return Ok(()),
-        Error::Client(refusal) if !passes(refusal.code) => fail(app, &row.id, refusal).await?,
-        Error::Client(_) | Error::Internal(_) => {}
+        // The upload itself may have been removed.
+        Error::Client(refusal) if refusal.is_transient() || refusal.code == Code::UploadNotFound => {}
+        Error::Client(refusal) => fail(app, &row.id, refusal).await?,
+        Error::Internal(_) => {}
     }
     Err(error)
-}
-
-/// Matches errors after which the task may still be created.
-const fn passes(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Unavailable | Code::StorageFull | Code::RequestTimeout | Code::UploadInterrupted | Code::UploadNotFound
-    )
 }
 
 async fn fail(app: &Core, id: &str, refusal: &Refusal) -> Result<(), Error> {

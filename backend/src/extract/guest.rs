@@ -1,23 +1,24 @@
-//! The guest link of a path: its id, or its token.
+//! The guest link of a path, by its id, or its token.
 
 use super::path::{parse_path, read_path};
+use super::principal::{Owned, Principal};
 use crate::AppState;
 use crate::error::Error;
 use app::guest_links::LinkToken;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use domain::Code;
+use entity::guest_link;
 
-/// The id of a guest link in the path.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct GuestLinkPath(pub(crate) i64);
-
-impl FromRequestParts<AppState> for GuestLinkPath {
+impl FromRequestParts<AppState> for Owned<guest_link::Model> {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Error> {
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
+        let Principal { account, .. } = Principal::from_request_parts(parts, state).await?;
         let id = parse_path(parts, Code::GuestLinkNotFound, "the id of a guest link").await?;
-        Ok(Self(id))
+        let found = guest_link::of_user(&state.app.db, account, id);
+        let found = state.app.with_timeout(found).await?;
+        Ok(Self(found.ok_or(Code::GuestLinkNotFound)?))
     }
 }
 

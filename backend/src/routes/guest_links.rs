@@ -2,13 +2,14 @@
 
 use crate::AppState;
 use crate::error::{Error, Refusal};
-use crate::extract::{BaseUrl, FromBody, GuestLinkPath, Json as Body, Principal};
+use crate::extract::{BaseUrl, FromBody, Json as Body, Owned, Principal};
 use crate::idempotency::{Created, IdempotencyKey, IdempotencyKeyHeader};
 use crate::openapi::problems;
 use crate::reply::SuccessMessage;
 use crate::request_context::RequestContext;
 use crate::upload::choice;
-use api::guest_links::{GuestLinkList, GuestLinkPatchBody, GuestLinkView, NewGuestLinkBody};
+use anyhow::Context as _;
+use api::guest_links::{GuestLinkList, GuestLinkPatchBody, GuestLinkView, GuestLinkWithToken, NewGuestLinkBody};
 use api::reply::Message;
 use app::guest_links::{self, LinkToken, NewLink};
 use app::idempotency::{Fingerprint, Outcome};
@@ -136,8 +137,6 @@ impl NewLinkForm {
 fn view(link: &guest_link::Model) -> GuestLinkView {
     GuestLinkView {
         id: link.id,
-        url: None,
-        token: None,
         title: link.title.clone(),
         max_bytes: link.max_bytes,
         max_uploads: link.max_uploads,
@@ -165,7 +164,8 @@ problems!(LinkProblems: TokenMissing, TokenInvalid, TokenExpired, GuestLinkNotFo
 #[utoipa::path(get, operation_id = "list_guest_links", path = "/guest-links", tag = "guests", security(("bearer" = [])),
     responses((status = 200, description = "The links", body = GuestLinkList), ListProblems))]
 pub(crate) async fn list(State(state): State<AppState>, principal: Principal) -> Result<Json<GuestLinkList>, Error> {
-    let links = guest_link::list(&state.app.db, principal.account).await?;
+    let links = guest_link::list(&state.app.db, principal.account);
+    let links = state.app.with_timeout(links).await?;
     Ok(Json(GuestLinkList {
         data: links.iter().map(view).collect(),
         next_cursor: None,
@@ -174,35 +174,47 @@ pub(crate) async fn list(State(state): State<AppState>, principal: Principal) ->
 
 /// Creates a guest link.
 ///
-/// Send its `url` to those who shall upload files. The reply is the only one with it: a reply to a repeated request
-/// with the same `Idempotency-Key` has none. An account may have up to 100 links.
+/// Send its `url` to those who shall upload files. No later reply has it, except that to a repeated request with the
+/// same `Idempotency-Key`. An account may have up to 100 links.
 #[utoipa::path(post, operation_id = "create_guest_link", path = "/guest-links", tag = "guests", params(IdempotencyKeyHeader), security(("bearer" = [])),
     request_body(content = NewGuestLinkBody, description = "The limits of the link, and the recipe of its tasks"),
-    responses((status = 201, description = "The link", body = GuestLinkView), NewProblems))]
+    responses((status = 201, description = "The link with its address", body = GuestLinkWithToken), NewProblems))]
 pub(crate) async fn create(
     State(state): State<AppState>,
     principal: Principal,
     base: BaseUrl,
     key: IdempotencyKey,
     Body(form): Body<NewLinkForm>,
-) -> Result<Created<GuestLinkView>, Error> {
+) -> Result<Created<GuestLinkWithToken>, Error> {
+    let account = principal.account;
     let token = LinkToken::random()?;
     let fingerprint = async |form: NewLinkForm| Ok::<_, Error>(form.fingerprint);
     let work = async |form: NewLinkForm, guard| {
-        let new = form.resolve(&state, principal.account, token.clone()).await?;
-        let created = guest_links::create(&state.app, principal.account, new, &guard, view);
+        let new = form.resolve(&state, account, token.clone()).await?;
+        let with_token = |link: &guest_link::Model, token| with_token(view(link), &base, token);
+        let created = guest_links::create(&state.app, account, new, &guard, with_token);
         Ok::<_, Error>(created.await?)
     };
     let outcome = key.of(principal).once(&state.app, form, fingerprint, work).await?;
-    Ok(Created(match outcome {
-        // Added here, because the stored reply must not have it.
-        Outcome::Executed(link) => Outcome::Executed(GuestLinkView {
-            url: Some(format!("{}/api/guest/{}", base.0, token.secret())),
-            token: Some(token.secret().to_owned()),
-            ..link
-        }),
-        replayed @ Outcome::Replayed(_) => replayed,
-    }))
+    let Outcome::Replayed(stored) = outcome else {
+        return Ok(Created(outcome));
+    };
+    let stored: GuestLinkWithToken = serde_json::from_str(&stored).context("failed to parse a stored reply")?;
+    let opened = stored
+        .token
+        .map(|sealed| guest_links::open_token(&state.app, account, &sealed));
+    let token = opened.transpose()?.map(|token| token.secret().to_owned());
+    let reply = with_token(stored.link, &base, token);
+    let json = serde_json::to_string(&reply).context("failed to serialize a reply")?;
+    Ok(Created(Outcome::Replayed(json)))
+}
+
+fn with_token(link: GuestLinkView, base: &BaseUrl, token: Option<String>) -> GuestLinkWithToken {
+    GuestLinkWithToken {
+        link,
+        url: token.as_ref().map(|token| format!("{}/api/guest/{token}", base.0)),
+        token,
+    }
 }
 
 /// Shows a guest link of the account.
@@ -210,13 +222,8 @@ pub(crate) async fn create(
 /// With the number of its uploads, and without its address.
 #[utoipa::path(get, operation_id = "show_guest_link", path = "/guest-links/{id}", tag = "guests", params(("id" = i64, Path, description = "The id of the link")),
     security(("bearer" = [])), responses((status = 200, description = "The link", body = GuestLinkView), LinkProblems))]
-pub(crate) async fn show(
-    State(state): State<AppState>,
-    principal: Principal,
-    GuestLinkPath(id): GuestLinkPath,
-) -> Result<Json<GuestLinkView>, Error> {
-    let found = guest_link::of_user(&state.app.db, principal.account, id).await?;
-    Ok(Json(view(&found.ok_or(Code::GuestLinkNotFound)?)))
+pub(crate) async fn show(Owned(link): Owned<guest_link::Model>) -> Json<GuestLinkView> {
+    Json(view(&link))
 }
 
 /// Changes or revokes a guest link.
@@ -227,11 +234,10 @@ pub(crate) async fn show(
     responses((status = 200, description = "The link", body = GuestLinkView), UpdateProblems))]
 pub(crate) async fn update(
     State(state): State<AppState>,
-    principal: Principal,
-    GuestLinkPath(id): GuestLinkPath,
+    Owned(link): Owned<guest_link::Model>,
     Body(changes): Body<Changes>,
 ) -> Result<Json<GuestLinkView>, Error> {
-    let changed = guest_links::update(&state.app, principal.account, id, changes).await?;
+    let changed = guest_links::update(&state.app, &link, changes).await?;
     Ok(Json(view(&changed)))
 }
 
@@ -243,10 +249,9 @@ pub(crate) async fn update(
 pub(crate) async fn remove(
     State(state): State<AppState>,
     context: RequestContext,
-    principal: Principal,
-    GuestLinkPath(id): GuestLinkPath,
+    Owned(link): Owned<guest_link::Model>,
 ) -> Result<Json<Message>, Error> {
-    guest_links::remove(&state.app, principal.account, id).await?;
+    guest_links::remove(&state.app, &link).await?;
     let message = SuccessMessage::Deleted.in_language(context.language);
     Ok(Json(Message::new(message)))
 }

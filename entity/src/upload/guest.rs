@@ -7,8 +7,8 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::Query;
 use sea_orm::{DatabaseTransaction, ExprTrait, QueryOrder, QuerySelect};
 
-/// Uploads of guests that are received and have neither a task nor an error, and which no request holds; at most
-/// `limit`.
+/// Uploads of guests that are received and have neither a task nor an error, which no request holds and whose link is
+/// not revoked; at most `limit`.
 ///
 /// # Errors
 /// Any database error.
@@ -16,6 +16,7 @@ pub async fn received_from_guests(db: &impl ConnectionTrait, limit: u64) -> Resu
     let links = Query::select()
         .column(guest_link::Column::Id)
         .from(guest_link::Entity)
+        .and_where(Expr::col(guest_link::Column::Revoked).eq(false))
         .to_owned();
     let received = Entity::find()
         .filter(Column::GuestLinkId.in_subquery(links))

@@ -289,14 +289,8 @@ async fn settle(session: &Session, fetch: &fetch::Model, failure: Failure) -> Re
             return postpone(session, fetch, fetch.failures, TAKEN_PAUSE).await;
         }
         Failure::Ours(Error::Client(refusal)) => {
-            let passing = [
-                Code::RequestTimeout,
-                Code::Unavailable,
-                Code::StorageFull,
-                // Another worker may have the key.
-                Code::SealingUnavailable,
-            ];
-            let passes = passing.contains(&refusal.code);
+            // Another worker may have the key.
+            let passes = refusal.is_transient();
             (refusal, passes, None)
         }
         Failure::Ours(Error::Internal(error)) => {

@@ -1,7 +1,7 @@
 //! The job that processes tasks.
 //!
 //! ```text
-//!  claims ──► attempt ──► inputs ──► render ──► deliver ──► store ──► settle
+//!  claims ──► attempt ──► inputs ──► render ──► destination ──► store ──► settle
 //!                │           │         │
 //!                │           └► reuse  └► child (probe, transcode, verify)
 //!                └► lease (renewal)
@@ -9,7 +9,7 @@
 
 mod attempt;
 mod claims;
-mod deliver;
+mod destination;
 #[cfg(test)]
 mod fixture;
 mod inputs;

@@ -11,7 +11,7 @@
 //! When the first pass copied such packets ([`domain::plan::next_copy_policy`]), the outputs are rendered again
 //! without copies, or without copies of the audio or of the video.
 
-use super::deliver::Delivery;
+use super::destination::DestinationWriter;
 use super::inputs::Inputs;
 use super::outcome::MeasuredCost;
 use super::report::{FinishedWork, ReportBuilder, speed};
@@ -117,8 +117,8 @@ impl Renderer<'_> {
         let checked = pass.checked?;
         self.enter(Phase::Store);
         if let (Some(destination), Some(credential)) = (&self.recipe.destination, &self.inputs.credential) {
-            let delivery = Delivery::new(self.env, self.task, destination, credential)?;
-            report.delivered(delivery.write(&pass.plan, out).await?);
+            let writer = DestinationWriter::new(self.env, self.task, destination, credential)?;
+            report.written(writer.write(&pass.plan, out).await?);
         }
         let outputs = store::store(self.env, &pass.targets, &pass.plan, &checked, out).await?;
         metrics::histogram!("rushes_realtime_factor").record(speed(&pass.plan, &pass.report));

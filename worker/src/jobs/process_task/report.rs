@@ -52,7 +52,7 @@ impl ReportBuilder {
     }
 
     /// Records the files in the bucket of the customer.
-    pub(crate) fn delivered(&mut self, written: Vec<WrittenOutput>) {
+    pub(crate) fn written(&mut self, written: Vec<WrittenOutput>) {
         self.report.destination = Some(written);
     }
 

@@ -30,14 +30,14 @@ const RETRY_PAUSE: Duration = Duration::from_secs(2);
 const CONCURRENT_FILES: usize = 4;
 
 /// The bucket of a task, and the keys of its files.
-pub(super) struct Delivery<'a> {
+pub(super) struct DestinationWriter<'a> {
     bucket: storage::Destination,
     destination: &'a Destination,
     values: DestinationValues,
 }
 
-impl<'a> Delivery<'a> {
-    /// The delivery of a task with a credential of its account.
+impl<'a> DestinationWriter<'a> {
+    /// The writer of a task with a credential of its account.
     pub(super) fn new(
         env: &Env,
         task: &Claimed,

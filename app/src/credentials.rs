@@ -44,14 +44,14 @@ pub async fn create<R: Serialize>(
     guard: &KeyGuard,
     reply: impl Fn(credential::Model) -> R,
 ) -> Result<R, Error> {
-    check(app, &new)?;
+    let endpoint = check(app, &new)?;
     let NewCredential {
         name,
-        endpoint,
         region,
         access_key_id,
         secret_access_key,
         fingerprint,
+        ..
     } = new;
     let row = credential::New {
         sealed_secret: app
@@ -77,17 +77,17 @@ pub async fn create<R: Serialize>(
     written.await
 }
 
-/// Checks the values of a credential. Addresses are checked again for each connection.
-fn check(app: &App, new: &NewCredential) -> Result<(), Refusal> {
+/// Checks the values of a credential, and returns its endpoint in the normal form of URLs. Addresses are checked again
+/// for each connection.
+fn check(app: &App, new: &NewCredential) -> Result<String, Refusal> {
     let target = Target::parse(&app.settings.outbound, &new.endpoint).map_err(|error| match error {
         outbound::Error::Address { .. } => Refusal::of_field("endpoint", Code::DestinationForbidden),
         error => Refusal::of_invalid_field("endpoint", error),
     })?;
-    if target.url().path() != "/" || target.url().query().is_some() {
-        return Err(Refusal::of_invalid_field(
-            "endpoint",
-            "accepted: an address without a path",
-        ));
+    let url = target.url();
+    if url.path() != "/" || url.query().is_some() {
+        let accepted = "accepted: an address without a path";
+        return Err(Refusal::of_invalid_field("endpoint", accepted));
     }
     let is_visible = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     for (field, value) in [
@@ -104,7 +104,7 @@ fn check(app: &App, new: &NewCredential) -> Result<(), Refusal> {
         let accepted = format!("accepted: 1 to {REGION_BYTES} of a-z, 0-9 and -");
         return Err(Refusal::of_invalid_field("region", accepted));
     }
-    Ok(())
+    Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 /// The secret part of the access key.

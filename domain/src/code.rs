@@ -127,7 +127,7 @@ codes! {
     SourceUrlStatus "source_url_status" 502 - "El servidor no entrega el archivo" "The host does not send the file"
     SourceUrlReply "source_url_reply" 502 - "La respuesta del servidor del archivo no es válida" "The reply of the host of the file is not valid"
     SourceUrlChanged "source_url_changed" 502 - "El archivo cambió durante la descarga" "The file has changed during the download"
-    SealingUnavailable "sealing_unavailable" 409 - "Esta instalación no guarda secretos" "This installation stores no secrets"
+    SealingUnavailable "sealing_unavailable" 409 Infrastructure "Esta instalación no guarda secretos" "This installation stores no secrets"
     ChecksumMismatch "checksum_mismatch" 460 - "Los datos no coinciden con su suma de verificación" "The data does not match its checksum"
     TusVersionUnsupported "tus_version_unsupported" 412 - "Esa versión de tus no se acepta" "That version of tus is not supported"
     NotMedia "not_media" 415 Input "El archivo no es un video ni un audio que podamos abrir" "The file is not a video or audio file that can be opened"

@@ -21,7 +21,7 @@ pub use error::DestinationError;
 use crate::open::S3Credentials;
 use crate::put::Stored;
 use bytes::Bytes;
-use connector::{Connector, LastReply, PART_BYTES};
+use connector::{Connector, LastReply, PART_BYTES, logged};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as ObjectPath;
 use object_store::{
@@ -138,7 +138,10 @@ async fn write(
         if let Err(error) = write_parts(upload.as_mut(), &mut local, part_bytes, &mut hash, last).await {
             // The parts cost money in the bucket of the customer. The first error is the one to report.
             if let Err(error) = upload.abort().await {
-                tracing::info!(%error, "failed to abort a multipart upload to a destination");
+                tracing::info!(
+                    error = logged(&error),
+                    "failed to abort a multipart upload to a destination"
+                );
             }
             return Err(error);
         }

@@ -195,6 +195,7 @@ async fn no_address_of_this_network_is_reached_through_a_credential() {
         "ftp://example.com",
         "https://a:b@example.com",
         "https://example.com/path",
+        "https://example.com/?",
         "example.com",
         "",
     ] {
@@ -202,6 +203,13 @@ async fn no_address_of_this_network_is_reached_through_a_credential() {
         assert_eq!((refused.status, refused.code()), (400, "request_invalid"), "{endpoint}");
         assert_eq!(refused.body["errors"][0]["field"], "endpoint");
     }
+    let odd = body("odd", " HTTPS:\\\\Example.com\n:443/#x ", SECRET);
+    let created = caller.post("/api/credentials", &odd).await;
+    assert_eq!(
+        (created.status, &created.body["endpoint"]),
+        (201, &json!("https://example.com")),
+        "{created:?}"
+    );
     // A name is looked up for each connection only.
     credential(&caller, "media", &format!("http://localhost:{port}"), SECRET).await;
     let task = caller

@@ -18,6 +18,9 @@ use std::time::Duration;
 /// Size of a part, of a request that reads, and of the largest file that is sent in one request.
 pub(super) const PART_BYTES: u64 = 8 << 20;
 
+/// Maximum length of a text of the server in the log.
+const LOGGED_CHARS: usize = 500;
+
 /// Limits of a request. The first byte comes after the whole part was received.
 const LIMITS: Limits = Limits {
     first_byte: Duration::from_secs(180),
@@ -38,7 +41,7 @@ impl LastReply {
 
     /// The error of a failed operation.
     pub(super) fn explain(&self, error: &object_store::Error) -> DestinationError {
-        tracing::info!(%error, "a request to a destination failed");
+        tracing::info!(error = logged(error), "a request to a destination failed");
         match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(Err(Error::Address { .. } | Error::Scheme | Error::Credentials)) => DestinationError::Forbidden,
             Some(Err(error)) => DestinationError::Unreachable(error.to_string()),
@@ -59,6 +62,11 @@ impl LastReply {
             (_, error) => error,
         }
     }
+}
+
+/// The text of an error for the log. It has the body of the reply, which can be long.
+pub(super) fn logged(error: &object_store::Error) -> String {
+    error.to_string().chars().take(LOGGED_CHARS).collect()
 }
 
 fn of_status(status: StatusCode) -> DestinationError {

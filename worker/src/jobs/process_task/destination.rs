@@ -19,8 +19,10 @@ use entity::credential;
 use entity::task::Claimed;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use storage::{BucketAddress, DestinationError, DestinationFile, S3Credentials, Stored};
+use tokio::time::{Instant, timeout_at};
 
 /// Number of tries to write a file. Each has further tries of single requests.
 const TRIES: u32 = 3;
@@ -29,9 +31,19 @@ const RETRY_PAUSE: Duration = Duration::from_secs(2);
 /// Number of files of a set that are written at the same time.
 const CONCURRENT_FILES: usize = 4;
 
+/// Time for all files of a task, on top of the time by [`SLOWEST_RATE`]. A server that answers each request late may
+/// not hold a place of the worker for hours.
+const GRACE: Duration = Duration::from_secs(300);
+/// Bytes in a second in which a file is sent and read again, at least: 1 Mbit/s.
+const SLOWEST_RATE: u64 = 128 << 10;
+
 /// The bucket of a task, and the keys of its files.
 pub(super) struct DestinationWriter<'a> {
     bucket: storage::Destination,
+    /// Time at which the first file was begun.
+    begun: Instant,
+    /// Bytes of the files so far, the present ones included.
+    bytes: AtomicU64,
     destination: &'a Destination,
     values: DestinationValues,
 }
@@ -45,7 +57,12 @@ impl<'a> DestinationWriter<'a> {
         credential: &credential::Model,
     ) -> Result<Self, Failure> {
         let secret_access_key = credentials::secret(&env.uploads, task.owner(), credential);
-        let secret_access_key = secret_access_key.map_err(|error| internal(&format!("{error:?}")))?;
+        // Another worker may have the key.
+        let secret_access_key = secret_access_key.map_err(|error| {
+            tracing::error!(?error, credential = credential.name, "failed to decrypt a credential");
+            let detail = format!("{}: the credential cannot be decrypted", credential.name);
+            Failure::new(Code::SealingUnavailable, detail)
+        })?;
         let address = BucketAddress {
             endpoint: credential.endpoint.clone(),
             region: credential.region.clone(),
@@ -57,6 +74,8 @@ impl<'a> DestinationWriter<'a> {
         };
         Ok(Self {
             bucket: storage::Destination::new(address, keys, env.client.clone()),
+            begun: Instant::now(),
+            bytes: AtomicU64::new(0),
             destination,
             values: DestinationValues {
                 task: task.task_id(),
@@ -67,7 +86,8 @@ impl<'a> DestinationWriter<'a> {
     }
 
     /// Writes all outputs of a plan from the scratch directory.
-    pub(super) async fn write(&self, plan: &Plan, directory: &Path) -> Result<Vec<WrittenOutput>, Failure> {
+    pub(super) async fn write(mut self, plan: &Plan, directory: &Path) -> Result<Vec<WrittenOutput>, Failure> {
+        self.begun = Instant::now();
         let mut written = Vec::with_capacity(plan.outputs.len());
         for planned in &plan.outputs {
             let path = directory.join(&planned.file);
@@ -105,8 +125,22 @@ impl<'a> DestinationWriter<'a> {
         Ok(self.written(planned, &format!("{}/{entry}", planned.file), &all, &entry_file))
     }
 
-    /// Writes one file, with retries, because rendering it again costs far more.
+    /// Writes one file in the time that the files so far may take.
     async fn write_file(&self, name: &str, media_type: &str, local: &Path) -> Result<Stored, Failure> {
+        let metadata = tokio::fs::symlink_metadata(local)
+            .await
+            .map_err(|error| failure::io(&error))?;
+        let bytes = metadata.len() + self.bytes.fetch_add(metadata.len(), Ordering::Relaxed);
+        let limit = GRACE + Duration::from_secs(bytes / SLOWEST_RATE);
+        let written = timeout_at(self.begun + limit, self.try_write_file(name, media_type, local)).await;
+        written.unwrap_or_else(|_| {
+            let detail = format!("the files did not arrive within {} s", limit.as_secs());
+            Err(Failure::new(Code::DestinationUnreachable, detail))
+        })
+    }
+
+    /// Writes one file, with retries, because rendering it again costs far more.
+    async fn try_write_file(&self, name: &str, media_type: &str, local: &Path) -> Result<Stored, Failure> {
         let key = self.destination.url.key(&self.values, name);
         let file = DestinationFile {
             key: &key,
@@ -152,4 +186,52 @@ fn failure_of(error: &DestinationError) -> Failure {
     };
     tracing::warn!(%error, "failed to write an output to its destination");
     Failure::new(code, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::TaskId;
+    use std::net::TcpListener;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_never_replies_holds_a_task_for_a_limited_time() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = BucketAddress {
+            endpoint: format!("http://{}", server.local_addr().unwrap()),
+            region: "us-east-1".to_owned(),
+            bucket: "media".to_owned(),
+        };
+        let keys = S3Credentials {
+            access_key_id: "key".to_owned(),
+            secret_access_key: "secret".to_owned(),
+        };
+        let policy = "127.0.0.1/32".parse().unwrap();
+        let destination = Destination {
+            url: "s3://media/{task_id}.jpg".parse().unwrap(),
+            credential: "media".parse().unwrap(),
+        };
+        let writer = DestinationWriter {
+            bucket: storage::Destination::new(address, keys, outbound::Client::new(policy).unwrap()),
+            begun: Instant::now(),
+            bytes: AtomicU64::new(0),
+            destination: &destination,
+            values: DestinationValues {
+                task: TaskId(1),
+                date: "2026-01-01".to_owned(),
+                source: "clip.mp4".to_owned(),
+            },
+        };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let failure = writer
+            .write_file("poster.jpg", "image/jpeg", file.path())
+            .await
+            .unwrap_err();
+        assert_eq!(failure.code, Code::DestinationUnreachable, "{failure}");
+        assert!(
+            writer.begun.elapsed() <= GRACE + Duration::from_secs(1),
+            "{:?}",
+            writer.begun.elapsed()
+        );
+    }
 }

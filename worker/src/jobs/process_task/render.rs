@@ -82,6 +82,12 @@ impl Renderer<'_> {
     /// The failure of the attempt; `report` then holds what is known so far.
     pub(crate) async fn run(&self, report: &mut ReportBuilder) -> Result<Rendering, Failure> {
         let env = self.env;
+        let destination = match (&self.recipe.destination, &self.inputs.credential) {
+            (Some(destination), Some(credential)) => {
+                Some(DestinationWriter::new(env, self.task, destination, credential)?)
+            }
+            _ => None,
+        };
         let scratch = env.scratch.directory(self.task).map_err(|error| failure::io(&error))?;
         let files = self.inputs.fetch(env, scratch.path()).await?;
         report.phase_ended(|timings| &mut timings.fetch_ms);
@@ -109,17 +115,18 @@ impl Renderer<'_> {
             pass = self.pass(second, report).await?;
             carry_over_warnings(&first_warnings, &mut pass.report.warnings);
         }
+        if pass.checked.is_ok() {
+            self.enter(Phase::Store);
+            if let Some(destination) = destination {
+                report.written(destination.write(&pass.plan, &out).await?);
+            }
+        }
         self.store(pass, &out, report).await
     }
 
-    /// Writes the outputs of a pass to their destination, stores them and completes the report.
+    /// Stores the outputs of a pass and completes the report.
     async fn store(&self, pass: Pass, out: &Path, report: &mut ReportBuilder) -> Result<Rendering, Failure> {
         let checked = pass.checked?;
-        self.enter(Phase::Store);
-        if let (Some(destination), Some(credential)) = (&self.recipe.destination, &self.inputs.credential) {
-            let writer = DestinationWriter::new(self.env, self.task, destination, credential)?;
-            report.written(writer.write(&pass.plan, out).await?);
-        }
         let outputs = store::store(self.env, &pass.targets, &pass.plan, &checked, out).await?;
         metrics::histogram!("rushes_realtime_factor").record(speed(&pass.plan, &pass.report));
         report.phase_ended(|timings| &mut timings.store_ms);

@@ -163,18 +163,24 @@ pub fn open_token(app: &Core, user: UserId, sealed: &str) -> Result<LinkToken, E
 ///
 /// # Errors
 /// `guest_link_not_found` when another request has removed it; errors of the database.
-pub async fn update(app: &App, link: &Model, changes: Changes) -> Result<Model, Error> {
+pub async fn update(app: &App, link: &Model, mut changes: Changes) -> Result<Model, Error> {
+    let limit = i64::try_from(app.settings.limits.max_upload_bytes).unwrap_or(i64::MAX);
+    changes.max_bytes = changes.max_bytes.map(|bytes| bytes.min(limit));
     let changed = guest_link::update(&app.db, link.owner(), link.id, changes);
     let changed = app.with_timeout(changed).await?;
     changed.ok_or_else(|| Code::GuestLinkNotFound.into())
 }
 
-/// Removes a link. The tasks of its uploads stay.
+/// Removes a link. Its uploads that are no task yet expire at once; the tasks of the others stay.
 ///
 /// # Errors
 /// `guest_link_not_found` when another request has removed it; errors of the database.
 pub async fn remove(app: &App, link: &Model) -> Result<(), Error> {
-    let removed = guest_link::remove(&app.db, link.owner(), link.id);
+    let removed = entity::write(&app.db, async |db| {
+        let removed = guest_link::remove(db, link.owner(), link.id).await?;
+        upload::expire_of_guests(db, link.id).await?;
+        Ok::<_, Error>(removed)
+    });
     let removed = app.with_timeout(removed).await?;
     removed.then_some(()).ok_or_else(|| Code::GuestLinkNotFound.into())
 }

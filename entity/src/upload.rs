@@ -24,7 +24,7 @@ mod guest;
 mod lease;
 
 pub use expiry::{Expired, REPLACED_AFTER, expired};
-pub use guest::{fail, received_from_guests};
+pub use guest::{expire_of_guests, fail, received_from_guests};
 pub use lease::{Checkpoint, EmptyFile, Holding, Ownership, UploadLease};
 
 use domain::UserId;

@@ -278,7 +278,17 @@ async fn a_file_that_can_be_no_task_tells_the_guest_and_the_owner_why() {
     assert_eq!(owner.delete("/api/images/mark").await.status, 200);
     let refused = guest.send(&path, 0, bytes).await;
     assert_eq!((refused.status, refused.code()), (400, "recipe_invalid"));
-    let shown = guest.caller.get(&path).await.body;
+    let again = guest.send(&path, 1_000_000, Vec::new()).await;
+    assert_eq!(
+        (again.status, again.code()),
+        (400, "recipe_invalid"),
+        "not as if it had succeeded"
+    );
+    let shown = guest.caller.get(&path).await;
+    for reply in [&refused, &again, &shown] {
+        assert!(!reply.body.to_string().contains("mark"), "{reply:?}");
+    }
+    let shown = shown.body;
     assert_eq!(
         (&shown["status"], &shown["error"]["code"]),
         (&"failed".into(), &"recipe_invalid".into())
@@ -292,6 +302,7 @@ async fn a_file_that_can_be_no_task_tells_the_guest_and_the_owner_why() {
         .collect();
     assert_eq!(failed.len(), 1, "{events}");
     assert_eq!(failed[0]["data"], owner.get(&path).await.body);
+    assert!(failed[0].to_string().contains("mark"), "{failed:?}");
     assert_eq!(guest.remove(&path).await, 204);
     assert_eq!(places(&owner, &link).await, 0);
 }

@@ -19,17 +19,27 @@ const BATCH: u64 = 16;
 /// Creates the task of a guest's file if it is received. Other uploads stay as they are.
 ///
 /// # Errors
-/// Those of [`finish`].
+/// Those of [`finish`], without their details: these are for the owner, and name images and credentials of the account.
+/// `guest_link_not_found` when the link was removed, `guest_link_revoked`.
 pub(super) async fn create_task(app: &Core, row: &upload::Model) -> Result<(), Error> {
-    let Some(link) = row.guest_link_id else { return Ok(()) };
-    if !row.is_received() || row.task_id.is_some() || row.error_code.is_some() {
+    let Some(id) = row.guest_link_id else { return Ok(()) };
+    if let Some(code) = row.error_code.as_deref().and_then(Code::from_word) {
+        return Err(code.into());
+    }
+    if !row.is_received() || row.task_id.is_some() {
         return Ok(());
     }
-    let link = app.with_timeout(guest_link::by_id(&app.db, link)).await?;
-    // A revoked link creates no task. If it is allowed again, a worker creates it.
-    let Some(link) = link.filter(|link| !link.revoked) else {
-        return Ok(());
+    let Some(link) = app.with_timeout(guest_link::by_id(&app.db, id)).await? else {
+        let removed = Refusal::new(Code::GuestLinkNotFound);
+        fail(app, &row.id, &removed).await?;
+        let expired = entity::write(&app.db, async |db| upload::expire_of_guests(db, id).await);
+        app.with_timeout(expired).await?;
+        return Err(removed.into());
     };
+    if link.revoked {
+        // If the link is allowed again, a worker creates the task.
+        return Err(Code::GuestLinkRevoked.into());
+    }
     let upload = Upload {
         file: File::Upload(row.id.clone()),
         choice: RecipeChoice::stored(link.preset, link.recipe)?,
@@ -43,7 +53,10 @@ pub(super) async fn create_task(app: &Core, row: &upload::Model) -> Result<(), E
         Error::Client(refusal) if refusal.code == Code::UploadUsed => return Ok(()),
         // The upload itself may have been removed.
         Error::Client(refusal) if refusal.is_transient() || refusal.code == Code::UploadNotFound => {}
-        Error::Client(refusal) => fail(app, &row.id, refusal).await?,
+        Error::Client(refusal) => {
+            fail(app, &row.id, refusal).await?;
+            return Err(refusal.code.into());
+        }
         Error::Internal(_) => {}
     }
     Err(error)

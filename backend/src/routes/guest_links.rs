@@ -243,7 +243,7 @@ pub(crate) async fn update(
 
 /// Removes a guest link.
 ///
-/// Its token is unknown then, and its unfinished uploads expire. Tasks of its uploads stay.
+/// Its token is unknown then, and its uploads that are no task yet are removed. Tasks of its uploads stay.
 #[utoipa::path(delete, operation_id = "remove_guest_link", path = "/guest-links/{id}", tag = "guests", params(("id" = i64, Path, description = "The id of the link")),
     security(("bearer" = [])), responses((status = 200, description = "The link was removed", body = Message), LinkProblems))]
 pub(crate) async fn remove(

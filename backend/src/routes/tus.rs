@@ -73,13 +73,13 @@ pub(crate) struct VersionParameter {
     tus_resumable: String,
 }
 
-problems!(CreateProblems: FileEmpty, UploadHeaderInvalid, IdempotencyKeyInvalid, TokenMissing, TokenInvalid, TokenExpired,
-    UploadNotFound, RequestTimeout, UploadInterrupted, UploadsTooMany, GuestLinkUsedUp, IdempotencyKeyInUse,
+problems!(CreateProblems: FileEmpty, UploadHeaderInvalid, RecipeInvalid, IdempotencyKeyInvalid, TokenMissing, TokenInvalid,
+    TokenExpired, UploadNotFound, GuestLinkNotFound, RequestTimeout, UploadInterrupted, UploadsTooMany, GuestLinkUsedUp, IdempotencyKeyInUse,
     GuestLinkRevoked, GuestLinkExpired, TusVersionUnsupported, UploadTooLarge, NotMedia, IdempotencyKeyReused,
-    ChecksumMismatch, Unavailable, StorageFull);
-problems!(AppendProblems: UploadHeaderInvalid, TokenMissing, TokenInvalid, TokenExpired, UploadNotFound, RequestTimeout,
-    UploadOffsetWrong, UploadInterrupted, GuestLinkRevoked, TusVersionUnsupported, UploadTooLarge,
-    ContentTypeUnsupported, NotMedia, ChecksumMismatch, Unavailable, StorageFull);
+    TaskTooLarge, ChecksumMismatch, Unavailable, StorageFull);
+problems!(AppendProblems: UploadHeaderInvalid, RecipeInvalid, TokenMissing, TokenInvalid, TokenExpired, UploadNotFound,
+    GuestLinkNotFound, RequestTimeout, UploadOffsetWrong, UploadInterrupted, GuestLinkRevoked, TusVersionUnsupported,
+    UploadTooLarge, ContentTypeUnsupported, NotMedia, ChecksumMismatch, TaskTooLarge, Unavailable, StorageFull);
 problems!(ShowProblems: TokenMissing, TokenInvalid, TokenExpired, UploadNotFound, GuestLinkRevoked,
     TusVersionUnsupported, Unavailable);
 problems!(RemoveProblems: TokenMissing, TokenInvalid, TokenExpired, UploadNotFound, UploadInterrupted, GuestLinkRevoked,

@@ -145,6 +145,8 @@ pub(crate) async fn show(
         Sender::Guest(_) => UploadView {
             task_id: None,
             task: shown.task.map(guest_task),
+            // The detail names things of the account.
+            error: view.error.map(|error| UploadError { detail: None, ..error }),
             ..view
         },
     }))

@@ -28,6 +28,18 @@ pub async fn received_from_guests(db: &impl ConnectionTrait, limit: u64) -> Resu
     received.order_by_asc(Column::UntilMs).limit(limit).all(db).await
 }
 
+/// Lets the uploads of a link that are no task yet expire at once.
+///
+/// # Errors
+/// Any database error.
+pub async fn expire_of_guests(db: &DatabaseTransaction, link: i64) -> Result<(), DbErr> {
+    let update = Entity::update_many()
+        .filter(Column::GuestLinkId.eq(link))
+        .filter(Column::TaskId.is_null())
+        .col_expr(Column::ExpiresAtMs, crate::now_ms(db));
+    update.exec(db).await.map(drop)
+}
+
 /// Records the error for which there will be no task of a guest's file. Returns `false` if there is a task, or the
 /// upload is gone.
 ///

@@ -2,8 +2,9 @@
 
 use super::{creation, execute, guest, link, session, tasks};
 use crate::tus::video;
+use crate::tus_expiry::wait_until_removed;
 use reqwest::Method;
-use sea_orm::EntityTrait;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 use tests::{Options, Reply, TestApp, Tus};
 
@@ -238,10 +239,48 @@ async fn a_file_that_ends_after_its_link_is_revoked_becomes_no_task_until_that_i
     set_revoked(true).await;
     sender.unbounded_send(Ok(rest.to_vec())).unwrap();
     drop(sender);
-    assert_eq!(request.await.unwrap().unwrap().status(), 204);
+    let reply = Reply::read(request.await.unwrap().unwrap()).await;
+    assert_eq!((reply.status, reply.code()), (410, "guest_link_revoked"), "{reply:?}");
     assert!(tasks(&owner).await.is_empty());
     let waiting = async || entity::upload::received_from_guests(&app.db, 9).await.unwrap().len();
     assert_eq!(waiting().await, 0);
     set_revoked(false).await;
     assert_eq!(waiting().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_uploads_of_a_removed_link_are_removed_and_one_that_ends_then_is_told_so() {
+    let mut app = TestApp::start().await;
+    let owner = app.caller().await;
+    let link = link(&owner, json!({"max_uploads": 9})).await;
+    let guest = guest(&app, &link).await;
+    for _ in 0..3 {
+        assert_eq!(creation(&guest, 1_000).await.status, 201);
+    }
+    let bytes = video(&app, 1_000_000);
+    let path = guest.create("clip.mp4", bytes.len()).await;
+    let (sender, chunks) = futures::channel::mpsc::unbounded();
+    let (first, rest) = bytes.split_at(500_000);
+    sender.unbounded_send(Ok::<_, std::io::Error>(first.to_vec())).unwrap();
+    let request = guest
+        .patch(&path, 0, Vec::new())
+        .body(reqwest::Body::wrap_stream(chunks));
+    let request = tokio::spawn(request.send());
+    let held = || entity::upload::Entity::find().filter(entity::upload::Column::Holder.is_not_null());
+    while held().one(&app.db).await.unwrap().is_none() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(
+        owner.delete(&format!("/api/guest-links/{}", link["id"])).await.status,
+        200
+    );
+    sender.unbounded_send(Ok(rest.to_vec())).unwrap();
+    drop(sender);
+    let reply = Reply::read(request.await.unwrap().unwrap()).await;
+    assert_eq!((reply.status, reply.code()), (404, "guest_link_not_found"), "{reply:?}");
+    assert!(tasks(&owner).await.is_empty());
+    let events = owner.get("/api/events").await.body;
+    assert!(events.to_string().contains("upload.failed"), "{events}");
+    wait_until_removed(&app, 0).await;
+    app.stop().await;
 }

@@ -85,7 +85,8 @@ pub(crate) async fn require_host(request: Request, next: Next) -> Response {
 }
 
 /// Refuses a body that is not the whole content as it is: with a content coding (RFC 9110 §15.5.16), or a part of it in
-/// a PUT (§14.5). Both would be stored as if they were the file.
+/// a PUT (§14.5). Both would be stored as if they were the file. So would a body with another transfer coding than
+/// `chunked` (RFC 9112 §6.1); with two lengths, a proxy may see another body.
 pub(crate) async fn require_plain_body(request: Request, next: Next) -> Response {
     let headers = request.headers();
     let codings = headers.get_all(header::CONTENT_ENCODING).iter();
@@ -95,6 +96,12 @@ pub(crate) async fn require_plain_body(request: Request, next: Next) -> Response
     if let Some(coding) = coding {
         let detail = format!("Content-Encoding: {}; accepted: none", shortened(coding));
         return reply(Refusal::new(Code::ContentTypeUnsupported).detail(detail));
+    }
+    let mut transfer = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let is_chunked = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    if transfer.any(|value| !is_chunked(value) || headers.contains_key(header::CONTENT_LENGTH)) {
+        let detail = "Transfer-Encoding; accepted: chunked, without Content-Length";
+        return reply(Refusal::new(Code::RequestInvalid).detail(detail));
     }
     if *request.method() == Method::PUT && headers.contains_key(header::CONTENT_RANGE) {
         let detail = "Content-Range; accepted: the whole content, or a resumable upload (POST /api/uploads)";

@@ -12,6 +12,7 @@
     reason = "the steps of a test are easier to follow in one function"
 )]
 
+mod ambiguous_requests;
 mod background_tasks;
 mod backup;
 mod bad_input;

@@ -13,6 +13,11 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// Time that the end of the process waits for system calls, such as reads of a network file system that is away.
+const BLOCKED_AT_MOST: Duration = Duration::from_secs(10);
 
 #[derive(Parser)]
 #[command(name = "rushes", version, about = "Self-hosted video processing", long_about = None)]
@@ -82,7 +87,13 @@ pub fn main() -> ExitCode {
     // choose.
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     provider.install_default().expect("no other code installs a provider");
-    match run(command, role, settings) {
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&log, &format!("failed to start the runtime: {error}"), 1),
+    };
+    let result = runtime.block_on(run(command, role, settings));
+    runtime.shutdown_timeout(BLOCKED_AT_MOST);
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&log, &format!("{error:#}"), 1),
     }
@@ -94,7 +105,6 @@ fn fail(log: &Log, message: &str, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-#[tokio::main]
 async fn run(command: Command, role: Role, mut settings: Settings) -> anyhow::Result<()> {
     match command {
         Command::Backup { directory } => return backup::run(&settings, &directory).await,

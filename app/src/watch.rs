@@ -14,8 +14,9 @@
 //!    tells the error.
 //! 3. Write the file about the error, move the file, and record that.
 //!
-//! A step that was cut off is repeated, and one that failed is tried again after growing pauses. Steps 2 and 3 have the same result then, because the place is recorded before
-//! the move. In step 1, the copy of a process that died is on the trash list.
+//! A step that was cut off is repeated, and one that failed is tried again after growing pauses. Steps 2 and 3 have the
+//! same result then, because the place is recorded before the move. In step 1, the copy of a process that died is on
+//! the trash list.
 //!
 //! *Invariants.* The row stays after the move, so the same file does not become a second task. If it is put into the
 //! folder again, it is only moved again. A file that changes is another file. While a task runs, its file may be away
@@ -38,10 +39,10 @@ use crate::{Error, Refusal};
 use anyhow::{Context as _, anyhow};
 use domain::account::Email;
 use domain::{Code, Status, TaskId, UserId};
-use entity::watched_file::{self, Identity, Model, State, WatchedFile};
+use entity::watched_file::{self, Model, State, WatchedFile};
 use entity::{task, user};
 use futures::TryStreamExt;
-use seen::Seen;
+use seen::{Seen, identity};
 use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::time::Duration;
@@ -334,13 +335,4 @@ const fn passes(code: Code) -> bool {
         code,
         Code::Unavailable | Code::StorageFull | Code::RequestTimeout | Code::UploadInterrupted
     )
-}
-
-fn identity<'a>(source: &'a str, file: &'a FolderFile) -> Identity<'a> {
-    Identity {
-        source,
-        key: &file.key,
-        etag: &file.etag,
-        bytes: i64::try_from(file.bytes).unwrap_or(i64::MAX),
-    }
 }

@@ -42,8 +42,8 @@ impl Folder {
     /// done or failed are created.
     ///
     /// # Errors
-    /// [`Error::InvalidUrl`]; [`Error::LocalFile`] if the directory does not exist or cannot be written to, or if a link
-    /// or a file has the name of one of these folders.
+    /// [`Error::InvalidUrl`]; [`Error::LocalFile`] if the directory does not exist or cannot be written to, or if a
+    /// link or a file has the name of one of these folders.
     pub fn open(location: &str, credentials: Option<S3Credentials>) -> Result<Self, Error> {
         if !location.starts_with("s3://") {
             let directory = DirectoryFolder::open(location.as_ref())?;
@@ -87,6 +87,17 @@ impl Folder {
         match &self.kind {
             Kind::Directory(directory) => directory.read(file).await,
             Kind::Bucket(bucket) => bucket.read(file).await,
+        }
+    }
+
+    /// Returns `true` if a file is still there as it was listed.
+    ///
+    /// # Errors
+    /// As [`Folder::list`].
+    pub async fn has(&self, file: &FolderFile) -> Result<bool, Error> {
+        match &self.kind {
+            Kind::Directory(directory) => directory.has(file).await,
+            Kind::Bucket(bucket) => bucket.has(file).await,
         }
     }
 

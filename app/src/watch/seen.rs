@@ -1,7 +1,6 @@
 //! The files of the latest scan, with what earlier scans have told about each.
 
-use super::identity;
-use entity::watched_file::Model;
+use entity::watched_file::{Identity, Model};
 use std::collections::HashMap;
 use std::time::Duration;
 use storage::FolderFile;
@@ -94,5 +93,15 @@ impl Seen {
             reason,
             is_new,
         }
+    }
+}
+
+/// The identity of a file in a folder.
+pub(super) fn identity<'a>(source: &'a str, file: &'a FolderFile) -> Identity<'a> {
+    Identity {
+        source,
+        key: &file.key,
+        etag: &file.etag,
+        bytes: i64::try_from(file.bytes).unwrap_or(i64::MAX),
     }
 }

@@ -23,10 +23,13 @@ impl Watcher {
         Ok(())
     }
 
-    /// Moves a file, and returns where to; `None` if another watcher has the row. May be repeated after a crash at any
-    /// step.
+    /// Moves a file, and returns where to; `None` if another watcher has the row, or has moved the file since it was
+    /// listed. May be repeated after a crash at any step.
     async fn move_away(&self, held: &Held, file: &FolderFile) -> Result<Option<String>, Error> {
         let (app, folder) = (&self.app, &self.watch.folder);
+        if !folder.has(file).await? {
+            return Ok(None);
+        }
         let error = self.error_of(held).await?;
         let mut target = match &held.row.target {
             // A file that was moved before and is here again gets a new place.

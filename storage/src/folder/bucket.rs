@@ -79,6 +79,11 @@ impl BucketFolder {
             .boxed())
     }
 
+    pub(super) async fn has(&self, file: &FolderFile) -> Result<bool, Error> {
+        let there = self.head(&self.location(&file.key)?).await?;
+        Ok(there.is_some_and(|there| is_of(&there, file)))
+    }
+
     pub(super) async fn exists(&self, target: &str) -> Result<bool, Error> {
         Ok(self.head(&self.location(target)?).await?.is_some())
     }

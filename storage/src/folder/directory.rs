@@ -82,6 +82,11 @@ impl DirectoryFolder {
         .boxed())
     }
 
+    pub(super) async fn has(&self, file: &FolderFile) -> Result<bool, Error> {
+        let (path, file) = (self.root.join(&file.path), file.clone());
+        blocking(&self.root, move || is_there(&path, &file)).await
+    }
+
     pub(super) async fn exists(&self, target: &str) -> Result<bool, Error> {
         let path = self.root.join(target);
         blocking(&self.root, move || match fs::symlink_metadata(path) {
@@ -118,12 +123,9 @@ impl DirectoryFolder {
         let (from, to) = (root.join(&file.path), root.join(target));
         blocking(&self.root, move || {
             ensure_below(&root)?;
-            match fs::symlink_metadata(&from) {
-                Ok(meta) if etag(&meta) == file.etag && meta.len() == file.bytes => {}
+            if !is_there(&from, &file)? {
                 // Moved before, or another file has its name now.
-                Ok(_) => return Ok(true),
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
-                Err(error) => return Err(error),
+                return Ok(true);
             }
             match fs::hard_link(&from, &to) {
                 Ok(()) => {}
@@ -185,6 +187,15 @@ fn file(name: OsString, lossy: String, meta: &Metadata) -> FolderFile {
         bytes: meta.len(),
         modified_ms: meta.mtime().saturating_mul(1_000) + meta.mtime_nsec() / 1_000_000,
         path: name,
+    }
+}
+
+/// Returns `true` if a path is that of a file that was listed, and not of another one by now.
+fn is_there(path: &Path, file: &FolderFile) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) => Ok(etag(&meta) == file.etag && meta.len() == file.bytes),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

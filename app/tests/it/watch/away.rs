@@ -4,6 +4,9 @@ use super::{Watched, scans};
 use crate::fixture::MP4;
 use entity::watched_file;
 use std::fs;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -71,6 +74,39 @@ async fn a_file_that_cannot_be_moved_is_named_keeps_no_other_and_is_tried_again_
     scans(&mut watcher, 1).await;
     assert_eq!(watched.listed(""), ["done", "failed"]);
     assert_eq!(watched.error_of("letter.mp4")["code"], "not_media");
+}
+
+#[tokio::test]
+async fn a_file_that_another_watcher_has_moved_since_the_list_is_left_alone() {
+    let watched = Watched::new().await;
+    for polls in 0..40 {
+        let name = format!("letter{polls}.mp4");
+        watched.put(&name, &format!("no media{polls}"));
+        let (mut one, mut other) = (watched.watcher(), watched.watcher());
+        scans(&mut one, 2).await;
+        scans(&mut other, 1).await;
+        let (stop, mut left) = (CancellationToken::new(), polls);
+        let mut late = pin!(other.scan(&stop));
+        let has_ended = poll_fn(|context| {
+            if left == 0 {
+                return Poll::Ready(false);
+            }
+            left -= 1;
+            late.as_mut().poll(context).map(|_| true)
+        });
+        let has_ended = has_ended.await;
+        scans(&mut one, 1).await;
+        if !has_ended {
+            assert_eq!(late.await.unwrap(), []);
+        }
+        assert!(!watched.path(&name).exists());
+        assert_eq!(
+            watched.listed("failed").len(),
+            2 * (polls + 1),
+            "{polls}: {:?}",
+            watched.listed("failed")
+        );
+    }
 }
 
 /// Advances the clock by seconds.

@@ -14,16 +14,22 @@
 //!    tells the error.
 //! 3. Write the file about the error, move the file, and record that.
 //!
-//! A step that was cut off is repeated. Steps 2 and 3 have the same result then, because the place is recorded before
-//! the move. In step 1, the copy of a process that died is on the trash list.
+//! A step that was cut off is repeated, and one that failed is tried again after growing pauses. Steps 2 and 3 have the
+//! same result then, because the place is recorded before the move. In step 1, the copy of a process that died is on
+//! the trash list.
 //!
 //! *Invariants.* The row stays after the move, so the same file does not become a second task. If it is put into the
-//! folder again, it is only moved again. A file that changes is another file.
+//! folder again, it is only moved again. A file that changes is another file. While a task runs, its file may be away
+//! and come back: nothing is recorded until the task has ended.
 //!
 //! *Rejected.* Notifications of the kernel: they do not exist on network file systems and in buckets, and do not tell
 //! when a writer is done. Moving the file before the copy: a crash would leave it where no watcher looks for it.
 
+mod gone;
+mod seen;
 mod settle;
+
+pub use seen::Failed;
 
 use crate::app::Core;
 use crate::idempotency::{Fingerprint, KeyGuard};
@@ -33,14 +39,15 @@ use crate::{Error, Refusal};
 use anyhow::{Context as _, anyhow};
 use domain::account::Email;
 use domain::{Code, Status, TaskId, UserId};
-use entity::watched_file::{self, Identity, Model, State, WatchedFile};
+use entity::watched_file::{self, Model, State, WatchedFile};
 use entity::{task, user};
 use futures::TryStreamExt;
+use seen::{Seen, identity};
 use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::time::Duration;
 use storage::{Folder, FolderFile};
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -50,6 +57,8 @@ const SCAN_EVERY: Duration = Duration::from_secs(2);
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 /// Maximum number of tasks that one query asks for.
 const QUERY_TASKS: usize = 1_000;
+/// Maximum number of files whose failures are logged after one scan.
+const LOGGED_FILES: usize = 10;
 
 /// A folder to watch, and what becomes of its files.
 #[derive(Clone, Debug)]
@@ -114,10 +123,25 @@ pub async fn run(app: Core, watch: Watch, stop: CancellationToken) {
                 }
                 last = text;
             }
-            Some(Ok(())) => last.clear(),
+            Some(Ok(failed)) => {
+                last.clear();
+                log_new(&failed);
+            }
             None => {}
         }
         stop.run_until_cancelled(tokio::time::sleep(SCAN_EVERY)).await;
+    }
+}
+
+/// Logs the failures of files that did not fail in the same way before.
+fn log_new(failed: &[Failed]) {
+    let mut new = failed.iter().filter(|failed| failed.is_new);
+    for Failed { key, reason, .. } in new.by_ref().take(LOGGED_FILES) {
+        tracing::warn!(key, error = reason, "failed to process a watched file; retrying");
+    }
+    let more = new.count();
+    if more > 0 {
+        tracing::warn!(files = more, "failed to process more watched files; retrying");
     }
 }
 
@@ -137,8 +161,10 @@ pub fn describe(error: &Error) -> String {
 pub struct Watcher {
     app: Core,
     watch: Watch,
-    /// The files of the latest scan, and since when each is as it is.
-    seen: HashMap<String, (FolderFile, Instant)>,
+    /// The files of the latest scan.
+    seen: Seen,
+    /// The time of the next removal of old rows.
+    forget_at: Instant,
 }
 
 /// A row that this watcher holds for one step.
@@ -151,57 +177,46 @@ impl Watcher {
     /// A watcher that has not seen any file.
     #[must_use]
     pub fn new(app: Core, watch: Watch) -> Self {
-        let seen = HashMap::new();
-        Self { app, watch, seen }
+        Self {
+            app,
+            watch,
+            seen: Seen::default(),
+            forget_at: Instant::now(),
+        }
     }
 
-    /// Lists the folder and takes the next step of each file, until `stop`.
+    /// Lists the folder and takes the next step of each file, until `stop`. Returns the files whose steps failed; they
+    /// do not keep the others.
     ///
     /// # Errors
-    /// The folder or the database does not answer, or there is no account or preset for new files.
-    pub async fn scan(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+    /// The folder or the database does not answer.
+    pub async fn scan(&mut self, stop: &CancellationToken) -> Result<Vec<Failed>, Error> {
         let files = self.watch.folder.list().await?;
-        let stable = self.look(files);
+        let stable = self.seen.look(files, self.watch.settle);
         let (app, source) = (&self.app, self.watch.folder.source());
-        let rows = app.with_timeout(watched_file::open(&app.db, source)).await?;
-        for row in rows.iter().filter(|row| !self.is_there(row)) {
-            self.vanished(row).await?;
+        let open = app.with_timeout(watched_file::open(&app.db, source)).await?;
+        let waiting = self.waiting(&open).await?;
+        let is_gone = |row: &&Model| !waiting.contains(&row.id) && !self.seen.has(row);
+        for row in open.iter().filter(is_gone) {
+            self.gone(row).await?;
         }
-        let (waiting, mut first_error) = (self.waiting(&rows).await?, None);
+        let (rows, mut failed): (HashMap<_, _>, _) =
+            (open.iter().map(|row| (row.identity(), row)).collect(), Vec::new());
         for file in stable {
+            let row = rows.get(&identity(source, &file)).copied();
             if stop.is_cancelled() {
                 break;
             }
-            let row = rows.iter().find(|row| is_of(row, &file));
             if row.is_some_and(|row| waiting.contains(&row.id)) {
                 continue;
             }
-            // One that fails does not keep the others.
-            if let Err(error) = Box::pin(self.step(&file, row)).await {
-                first_error = first_error.or(Some(error));
+            match Box::pin(self.step(&file, row)).await {
+                Ok(()) => self.seen.succeeded(&file.key),
+                Err(error) => failed.push(self.seen.failed(&file.key, describe(&error))),
             }
         }
-        first_error.map_or(Ok(()), Err)
-    }
-
-    /// Compares a list with that of the scan before; returns the files that are stable.
-    fn look(&mut self, files: Vec<FolderFile>) -> Vec<FolderFile> {
-        let (now, mut stable) = (Instant::now(), Vec::new());
-        let mut seen = HashMap::with_capacity(files.len());
-        for file in files {
-            let known = self.seen.get(&file.key).filter(|(known, _)| *known == file);
-            let since = known.map_or(now, |(_, since)| *since);
-            if known.is_some() && since + self.watch.settle <= now {
-                stable.push(file.clone());
-            }
-            seen.insert(file.key.clone(), (file, since));
-        }
-        self.seen = seen;
-        stable
-    }
-
-    fn is_there(&self, row: &Model) -> bool {
-        self.seen.get(&row.key).is_some_and(|(file, _)| is_of(row, file))
+        self.forget_old().await?;
+        Ok(failed)
     }
 
     /// Takes the next step of a stable file.
@@ -221,8 +236,6 @@ impl Watcher {
         };
         let done = match held.row.state {
             State::Found => self.copy(&held, file).await,
-            // Of a file that another watcher has copied since the list.
-            State::Task if !self.waiting(std::slice::from_ref(&held.row)).await?.is_empty() => Ok(()),
             State::Task | State::Failed | State::Moved => self.settle(&held, file).await,
         };
         app.with_timeout(held.lease.release(&app.db)).await?;
@@ -234,6 +247,9 @@ impl Watcher {
         let mut waiting = HashSet::new();
         for rows in rows.chunks(QUERY_TASKS) {
             let ids: Vec<_> = rows.iter().filter_map(|row| row.task_id).map(TaskId).collect();
+            if ids.is_empty() {
+                continue;
+            }
             let tasks = self.app.with_timeout(task::progress_of(&self.app.db, &ids)).await?;
             let open = tasks.iter().filter(|task| !Status::from(task.status).is_final());
             let open: HashSet<i64> = open.map(|task| task.id).collect();
@@ -243,23 +259,21 @@ impl Watcher {
         Ok(waiting)
     }
 
+    /// Takes a row for its next step; `None` if another watcher has it, or while its task runs: that of a file that
+    /// another watcher has copied since the list, or that was moved by hand and is here again.
     async fn take(&self, id: i64) -> Result<Option<Held>, Error> {
-        let taken = WatchedFile::take(&self.app.db, id, Uuid::new_v4().to_string());
-        let taken = self.app.with_timeout(taken).await?;
-        Ok(taken.map(|(lease, row)| Held { lease, row }))
-    }
-
-    /// Ends the row of a file that is not in the folder any more: it was moved, by us or by others.
-    async fn vanished(&self, row: &Model) -> Result<(), Error> {
-        let Some(held) = self.take(row.id).await? else {
-            return Ok(());
+        let app = &self.app;
+        let taken = WatchedFile::take(&app.db, id, Uuid::new_v4().to_string());
+        let Some((lease, row)) = app.with_timeout(taken).await? else {
+            return Ok(None);
         };
-        let db = &self.app.db;
-        if held.row.state == State::Found {
-            return self.app.with_timeout(held.lease.forget(db)).await.map_err(Error::from);
+        // After an error the row must not stay taken.
+        let waiting = self.waiting(std::slice::from_ref(&row)).await;
+        if waiting.as_ref().is_ok_and(HashSet::is_empty) {
+            return Ok(Some(Held { lease, row }));
         }
-        self.app.with_timeout(held.lease.moved(db)).await?;
-        Ok(())
+        app.with_timeout(lease.release(&app.db)).await?;
+        waiting.map(|_| None)
     }
 
     /// Copies a file into the storage and creates its task, or records why it was refused.
@@ -300,14 +314,14 @@ impl Watcher {
 
     /// Renews the lease of a row until a future ends.
     async fn while_held<T>(&self, held: &Held, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let (mut work, mut renewal) = (pin!(work), interval(RENEW_EVERY));
+        let (mut work, mut renewal) = (pin!(work), interval_at(Instant::now() + RENEW_EVERY, RENEW_EVERY));
         loop {
             tokio::select! {
                 done = &mut work => return done,
                 _ = renewal.tick() => match self.app.with_timeout(held.lease.renew(&self.app.db)).await {
                     Ok(true) => {}
-                    Ok(false) => return Err(Code::UploadInterrupted.into()),
-                    // The database is away for a moment; the transaction that creates the task needs it.
+                    Ok(false) => return Err(anyhow!("another watcher has taken the file").into()),
+                    // The database is away for a moment; the end of the work needs it.
                     Err(error) => tracing::debug!(%error, "failed to renew the lease of a watched file"),
                 },
             }
@@ -321,17 +335,4 @@ const fn passes(code: Code) -> bool {
         code,
         Code::Unavailable | Code::StorageFull | Code::RequestTimeout | Code::UploadInterrupted
     )
-}
-
-fn identity<'a>(source: &'a str, file: &'a FolderFile) -> Identity<'a> {
-    Identity {
-        source,
-        key: &file.key,
-        etag: &file.etag,
-        bytes: i64::try_from(file.bytes).unwrap_or(i64::MAX),
-    }
-}
-
-fn is_of(row: &Model, file: &FolderFile) -> bool {
-    row.key == file.key && row.etag == file.etag && u64::try_from(row.bytes) == Ok(file.bytes)
 }

@@ -7,13 +7,14 @@
 //!
 //! A watcher takes a lease ([`crate::lease`]) on the row of a file ([`WatchedFile::take`]) for each step. Each write
 //! has the condition that the row is still held. So two watchers of one folder do each step once. The row of a file
-//! that was moved stays: the same file does not become a second task.
+//! that was moved stays for some time: the same file does not become a second task.
 
 use crate::lease;
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{Condition, DatabaseTransaction, ExprTrait};
+use sea_orm::{Condition, DatabaseTransaction, ExprTrait, QueryOrder, QuerySelect};
+use std::time::Duration;
 
 /// A file of a watched folder.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -22,7 +23,7 @@ use sea_orm::{Condition, DatabaseTransaction, ExprTrait};
 pub struct Model {
     #[sea_orm(primary_key)]
     pub id: i64,
-    /// The folder: an absolute directory, or a bucket with a prefix.
+    /// The folder: an absolute directory, or a bucket with prefix and endpoint.
     pub source: String,
     /// The name of the file in the folder.
     pub key: String,
@@ -41,6 +42,21 @@ pub struct Model {
     /// End of its lease, on the database clock.
     pub until_ms: i64,
     pub created_at: ChronoDateTimeUtc,
+    /// The time at which it was moved, or had vanished.
+    pub moved_at: Option<ChronoDateTimeUtc>,
+}
+
+impl Model {
+    /// The file of the row.
+    #[must_use]
+    pub fn identity(&self) -> Identity<'_> {
+        Identity {
+            source: &self.source,
+            key: &self.key,
+            etag: &self.etag,
+            bytes: self.bytes,
+        }
+    }
 }
 
 /// The state of a file, as a text column.
@@ -68,7 +84,7 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 /// The identity of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "explained by the columns")]
 pub struct Identity<'a> {
     pub source: &'a str,
@@ -93,7 +109,48 @@ impl Identity<'_> {
 /// Any database error.
 pub async fn open(db: &impl ConnectionTrait, source: &str) -> Result<Vec<Model>, DbErr> {
     let rows = Entity::find().filter(Column::Source.eq(source));
-    rows.filter(Column::State.ne(State::Moved)).all(db).await
+    // Not `!=`, for which the index does not leave out the rows of moved files.
+    let is_open = Column::State.is_in([State::Found, State::Task, State::Failed]);
+    rows.filter(is_open).all(db).await
+}
+
+/// Rows of a folder whose files were moved longer ago than `age`, the oldest first.
+///
+/// # Errors
+/// Any database error.
+pub async fn long_moved(
+    db: &impl ConnectionTrait,
+    source: &str,
+    age: Duration,
+    limit: u64,
+) -> Result<Vec<Model>, DbErr> {
+    let rows = Entity::find().filter(Column::Source.eq(source));
+    let rows = rows.filter(is_long_moved(age));
+    rows.order_by_asc(Column::MovedAt).limit(limit).all(db).await
+}
+
+/// Deletes those of the rows whose files were moved longer ago than `age`.
+///
+/// # Errors
+/// Any database error.
+pub async fn forget_long_moved(db: &impl ConnectionTrait, ids: Vec<i64>, age: Duration) -> Result<(), DbErr> {
+    // A row that a watcher holds is that of a file that is here again.
+    let rows = Entity::delete_many().filter(Column::Id.is_in(ids));
+    let rows = rows.filter(is_long_moved(age)).filter(is_free(db));
+    rows.exec(db).await.map(drop)
+}
+
+fn is_long_moved(age: Duration) -> Condition {
+    Condition::all()
+        .add(Column::State.eq(State::Moved))
+        .add(Column::MovedAt.lt(crate::now() - age))
+}
+
+/// Matches rows that no watcher holds.
+fn is_free(db: &impl ConnectionTrait) -> Condition {
+    Condition::any()
+        .add(Column::Holder.is_null())
+        .add(Expr::col(Column::UntilMs).lte(crate::now_ms(db)))
 }
 
 /// The row of a file.
@@ -123,6 +180,7 @@ pub async fn insert(db: &impl ConnectionTrait, file: Identity<'_>) -> Result<(),
         holder: Set(None),
         until_ms: Set(0),
         created_at: Set(crate::now()),
+        moved_at: Set(None),
     };
     let unique = [Column::Source, Column::Key, Column::Etag, Column::Bytes];
     let insert = Entity::insert(row).on_conflict(OnConflict::columns(unique).do_nothing().to_owned());
@@ -142,12 +200,9 @@ impl WatchedFile {
     /// # Errors
     /// Any database error.
     pub async fn take(db: &impl ConnectionTrait, id: i64, holder: String) -> Result<Option<(Self, Model)>, DbErr> {
-        let is_free = Condition::any()
-            .add(Column::Holder.is_null())
-            .add(Expr::col(Column::UntilMs).lte(crate::now_ms(db)));
         let update = Entity::update_many()
             .filter(Column::Id.eq(id))
-            .filter(is_free)
+            .filter(is_free(db))
             .col_expr(Column::Holder, Expr::value(holder.as_str()))
             .col_expr(Column::UntilMs, lease::end(db));
         let taken = update.exec_with_returning(db).await?.pop();
@@ -240,6 +295,7 @@ impl WatchedFile {
         let row = ActiveModel {
             state: Set(State::Moved),
             holder: Set(None),
+            moved_at: Set(Some(crate::now())),
             ..Default::default()
         };
         self.write(db, row).await

@@ -9,6 +9,11 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let mut unique = Index::create();
+        unique.unique().name("watched_files_file_key");
+        for column in ["source", "key", "etag", "bytes"] {
+            unique.col(column);
+        }
         let table = Table::create()
             .table("watched_files")
             .if_not_exists()
@@ -25,23 +30,21 @@ impl MigrationTrait for Migration {
             .col(text_null("holder"))
             .col(big_integer("until_ms"))
             .col(timestamp_with_time_zone("created_at"))
+            .col(timestamp_with_time_zone_null("moved_at"))
+            // With the table, not after it: a connection of SQLite that knows the table without the index refuses
+            // `ON CONFLICT`, and does not read the schema again for that.
+            .index(&mut unique)
             .to_owned();
         manager.create_table(table).await?;
-        let mut unique = Index::create();
-        unique
+        let mut by_state = Index::create();
+        by_state
             .if_not_exists()
-            .unique()
-            .name("watched_files_file_key")
+            .name("watched_files_source_state_moved_at_idx")
             .table("watched_files");
-        for column in ["source", "key", "etag", "bytes"] {
-            unique.col(column);
+        for column in ["source", "state", "moved_at"] {
+            by_state.col(column);
         }
-        manager.create_index(unique).await?;
-        let mut open = Index::create();
-        open.if_not_exists()
-            .name("watched_files_source_state_idx")
-            .table("watched_files");
-        manager.create_index(open.col("source").col("state").to_owned()).await
+        manager.create_index(by_state).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

@@ -9,7 +9,7 @@
 //!
 //! *A move* does not replace another file. In a directory it is a hard link and the removal of the first name, so that
 //! a crash between the two leaves two names of one file, which the next move finishes. In a bucket it is a copy and the
-//! removal of the first object.
+//! removal of the first object. An object that is too large to be copied in one request is copied in parts.
 
 mod bucket;
 mod directory;
@@ -42,7 +42,8 @@ impl Folder {
     /// done or failed are created.
     ///
     /// # Errors
-    /// [`Error::InvalidUrl`]; [`Error::LocalFile`] if the directory does not exist or cannot be written to.
+    /// [`Error::InvalidUrl`]; [`Error::LocalFile`] if the directory does not exist or cannot be written to, or if a
+    /// link or a file has the name of one of these folders.
     pub fn open(location: &str, credentials: Option<S3Credentials>) -> Result<Self, Error> {
         if !location.starts_with("s3://") {
             let directory = DirectoryFolder::open(location.as_ref())?;
@@ -60,7 +61,7 @@ impl Folder {
         })
     }
 
-    /// The folder as text: an absolute directory, or bucket and prefix.
+    /// The folder as text: an absolute directory, or bucket, prefix and endpoint.
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
@@ -86,6 +87,17 @@ impl Folder {
         match &self.kind {
             Kind::Directory(directory) => directory.read(file).await,
             Kind::Bucket(bucket) => bucket.read(file).await,
+        }
+    }
+
+    /// Returns `true` if a file is still there as it was listed.
+    ///
+    /// # Errors
+    /// As [`Folder::list`].
+    pub async fn has(&self, file: &FolderFile) -> Result<bool, Error> {
+        match &self.kind {
+            Kind::Directory(directory) => directory.has(file).await,
+            Kind::Bucket(bucket) => bucket.has(file).await,
         }
     }
 

@@ -89,7 +89,7 @@ impl ObjectWriter {
     pub(crate) fn start(storage: &Storage, key: &Key, expected_bytes: u64) -> Self {
         let part_bytes = storage.part_bytes(expected_bytes);
         Self {
-            upload: Upload::start(storage.store.clone(), key.clone(), part_bytes),
+            upload: Upload::start(storage.store.clone(), key.location(), part_bytes),
             memory: storage.memory.clone(),
             part_bytes,
             expected_bytes,

@@ -13,8 +13,8 @@
 //! rule of the bucket removes.
 
 use crate::error::Error;
-use crate::key::Key;
 use bytes::Bytes;
+use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,18 +49,18 @@ enum Message {
 /// The task that writes the object.
 struct Writer {
     store: Arc<dyn ObjectStore>,
-    key: Key,
+    location: Path,
     part_bytes: usize,
     blocks: mpsc::Receiver<Message>,
 }
 
 impl Upload {
-    pub(crate) fn start(store: Arc<dyn ObjectStore>, key: Key, part_bytes: usize) -> Self {
+    pub(crate) fn start(store: Arc<dyn ObjectStore>, location: Path, part_bytes: usize) -> Self {
         let (blocks, incoming) = mpsc::channel(1);
         let (reply, outcome) = oneshot::channel();
         let writer = Writer {
             store,
-            key,
+            location,
             part_bytes,
             blocks: incoming,
         };
@@ -126,16 +126,15 @@ impl Writer {
             }
         }
         if confirmed.await.is_err()
-            && let Err(error) = self.store.delete(&self.key.location()).await
+            && let Err(error) = self.store.delete(&self.location).await
         {
-            tracing::warn!(key = %self.key, %error, "failed to remove an object whose upload was canceled");
+            tracing::warn!(key = %self.location, %error, "failed to remove an object whose upload was canceled");
         }
     }
 
     /// Writes the object. After an error nothing is left in the store.
     async fn write(&mut self) -> Result<(), Error> {
-        let failed = |source| Error::of_store("write", self.key.as_str(), source);
-        let location = self.key.location();
+        let failed = |source| Error::of_store("write", self.location.as_ref(), source);
         // An object that fits into one part is stored with a single request.
         let (mut blocks, mut bytes) = (Vec::new(), 0);
         while bytes < self.part_bytes {
@@ -147,25 +146,25 @@ impl Writer {
                 Some(Message::Last(rest)) => {
                     blocks.push(rest);
                     let whole = PutPayload::from_iter(blocks);
-                    return self.store.put(&location, whole).await.map(drop).map_err(failed);
+                    return self.store.put(&self.location, whole).await.map(drop).map_err(failed);
                 }
-                None => return Err(caller_dropped(&self.key)),
+                None => return Err(caller_dropped(&self.location)),
             }
         }
-        let upload = self.store.put_multipart(&location).await.map_err(failed)?;
+        let upload = self.store.put_multipart(&self.location).await.map_err(failed)?;
         let mut write = WriteMultipart::new_with_chunk_size(upload, self.part_bytes);
         loop {
             blocks.drain(..).for_each(|block| write.put(block));
             if let Err(source) = write.wait_for_capacity(MAX_PARTS_IN_FLIGHT).await {
-                abort_multipart(write, &self.key).await;
+                abort_multipart(write, &self.location).await;
                 return Err(failed(source));
             }
             match self.blocks.recv().await {
                 Some(Message::Block(block)) => blocks.push(block),
                 Some(Message::Last(rest)) => return self.complete(write, rest).await,
                 None => {
-                    abort_multipart(write, &self.key).await;
-                    return Err(caller_dropped(&self.key));
+                    abort_multipart(write, &self.location).await;
+                    return Err(caller_dropped(&self.location));
                 }
             }
         }
@@ -173,32 +172,32 @@ impl Writer {
 
     /// Completes a multipart upload.
     async fn complete(&self, mut write: WriteMultipart, rest: Bytes) -> Result<(), Error> {
-        let failed = |source| Error::of_store("write", self.key.as_str(), source);
+        let failed = |source| Error::of_store("write", self.location.as_ref(), source);
         // All full parts are sent before the last one: `finish` does not wait for parts in flight when one of them
         // fails.
         write.put(rest);
         if let Err(source) = write.wait_for_capacity(0).await {
-            abort_multipart(write, &self.key).await;
+            abort_multipart(write, &self.location).await;
             return Err(failed(source));
         }
         write.finish().await.map(drop).map_err(failed)
     }
 }
 
-fn caller_dropped(key: &Key) -> Error {
+fn caller_dropped(location: &Path) -> Error {
     Error::Unavailable {
         doing: "write",
-        key: key.to_string(),
+        key: location.to_string(),
         source: "the upload was canceled".into(),
     }
 }
 
 /// Aborts a multipart upload after its parts in flight have ended: a part that arrives after the abort is never
 /// removed.
-async fn abort_multipart(mut write: WriteMultipart, key: &Key) {
+async fn abort_multipart(mut write: WriteMultipart, location: &Path) {
     let parts_end = async { while write.wait_for_capacity(0).await.is_err() {} };
     let _ = timeout(PARTS_TIMEOUT, parts_end).await;
     if let Err(error) = write.abort().await {
-        tracing::warn!(%key, %error, "failed to abort an unfinished upload");
+        tracing::warn!(key = %location, %error, "failed to abort an unfinished upload");
     }
 }

@@ -53,6 +53,7 @@ fn an_invalid_log_filter_number_or_encoding_prevents_the_start() {
         ("RUSHES_OUTBOUND_ALLOW", b"10.0.0.0/8,10.1", "10.1"),
         ("RUSHES_OUTBOUND_ALLOW", b"*.lan", "nas.lan"),
         ("RUSHES_WATCH_SETTLE_S", b"0", "1 to 3600"),
+        ("RUSHES_WATCH_ACCESS_KEY_ID", b"key", "RUSHES_WATCH_SECRET_ACCESS_KEY"),
         ("RUSHES_DELIVERY", b"redirect", "STORAGE_URL is a directory"),
     ] {
         let output = start("up", name, OsStr::from_bytes(value));

@@ -133,7 +133,11 @@ async fn a_prefix_of_a_bucket_is_watched_and_its_objects_are_moved() {
     let bucket = Bucket::start(&root).await;
     let folder = bucket.directory.join("in box");
     fs::create_dir_all(folder.join("below")).unwrap();
-    fs::copy(Clip::default().make(app.directory.path()), folder.join("clip 1.mp4")).unwrap();
+    fs::copy(
+        Clip::default().make(app.directory.path()),
+        folder.join("clip [1] 50%~.mp4"),
+    )
+    .unwrap();
     fs::write(folder.join("letter.mp4"), "no media").unwrap();
     fs::write(folder.join("below/other.mp4"), tests::MP4).unwrap();
     fs::write(folder.join("clip.mp4.part"), tests::MP4).unwrap();
@@ -142,13 +146,14 @@ async fn a_prefix_of_a_bucket_is_watched_and_its_objects_are_moved() {
         "s3://bucket/in%20box?endpoint=http://{}&region=us-east-1",
         bucket.address
     );
+    // The bucket has other keys than that of the storage, if there is one.
     let mut settings = settings(&app, &[]);
-    if !settings
-        .iter()
-        .any(|(name, value)| *name == "STORAGE_URL" && value.starts_with("s3:"))
-    {
-        let keys = Bucket::settings(bucket.address).into_iter();
-        settings.extend(keys.filter(|(name, _)| name.starts_with("AWS_")));
+    for (name, value) in Bucket::settings(bucket.address) {
+        match name {
+            "AWS_ACCESS_KEY_ID" => settings.push(("RUSHES_WATCH_ACCESS_KEY_ID", value)),
+            "AWS_SECRET_ACCESS_KEY" => settings.push(("RUSHES_WATCH_SECRET_ACCESS_KEY", value)),
+            _ => {}
+        }
     }
     let command = format!("watch '{place}' --preset audio");
     let watchers = ["one", "other"].map(|name| start(&app, name, &command, &settings));
@@ -160,7 +165,7 @@ async fn a_prefix_of_a_bucket_is_watched_and_its_objects_are_moved() {
     let task = tasks(&owner).await[0].clone();
     assert_eq!(
         (&task["display_name"], &task["preset"]),
-        (&"clip 1.mp4".into(), &"audio".into())
+        (&"clip [1] 50%~.mp4".into(), &"audio".into())
     );
     app.finish(
         task["id"].as_i64().unwrap(),
@@ -168,7 +173,7 @@ async fn a_prefix_of_a_bucket_is_watched_and_its_objects_are_moved() {
     )
     .await;
     until("the clip is moved", async || {
-        folder.join("done/clip 1.mp4").exists() && !folder.join("clip 1.mp4").exists()
+        folder.join("done/clip [1] 50%~.mp4").exists() && !folder.join("clip [1] 50%~.mp4").exists()
     })
     .await;
     until("the letter is gone", async || !folder.join("letter.mp4").exists()).await;
@@ -193,12 +198,9 @@ async fn a_watcher_without_a_folder_or_an_account_does_not_start() {
         ("watch s3://bucket/in".to_owned(), "access key"),
     ] {
         let mut settings = settings(&app, &[]);
-        settings.retain(|(name, _)| !name.starts_with("AWS_"));
-        let is_s3 = settings
-            .iter()
-            .any(|(name, value)| *name == "STORAGE_URL" && value.starts_with("s3:"));
-        if is_s3 {
-            continue;
+        if command.contains("s3:") {
+            // A storage in a bucket needs the keys, so this one is in a directory.
+            settings.retain(|(name, _)| !name.starts_with("AWS_") && *name != "STORAGE_URL");
         }
         let mut server = start(&app, "one", &command, &settings);
         assert_eq!(server.ended().await.code(), Some(1), "{command}");

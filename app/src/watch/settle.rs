@@ -13,9 +13,23 @@ use uuid::Uuid;
 const NAME_BYTES: usize = 200;
 
 impl Watcher {
-    /// Moves a file whose task has ended, or which was refused. May be repeated after a crash at any step.
+    /// Ends a file whose task has ended, or which was refused.
     pub(super) async fn settle(&self, held: &Held, file: &FolderFile) -> Result<(), Error> {
+        let moved = self.while_held(held, Box::pin(self.move_away(held, file))).await?;
+        let Some(target) = moved else { return Ok(()) };
+        let app = &self.app;
+        app.with_timeout(held.lease.moved(&app.db)).await?;
+        tracing::info!(key = file.key, moved_to = target, "moved a watched file");
+        Ok(())
+    }
+
+    /// Moves a file, and returns where to; `None` if another watcher has the row, or has moved the file since it was
+    /// listed. May be repeated after a crash at any step.
+    async fn move_away(&self, held: &Held, file: &FolderFile) -> Result<Option<String>, Error> {
         let (app, folder) = (&self.app, &self.watch.folder);
+        if !folder.has(file).await? {
+            return Ok(None);
+        }
         let error = self.error_of(held).await?;
         let mut target = match &held.row.target {
             // A file that was moved before and is here again gets a new place.
@@ -24,7 +38,7 @@ impl Watcher {
         };
         loop {
             if !app.with_timeout(held.lease.aim(&app.db, &target)).await? {
-                return Ok(());
+                return Ok(None);
             }
             if let Some(error) = &error {
                 folder
@@ -32,15 +46,12 @@ impl Watcher {
                     .await?;
             }
             if folder.move_to(file, &target).await? {
-                break;
+                return Ok(Some(target));
             }
             // Another program has put a file there in the meantime.
             let name = format!("{}-{}", Uuid::new_v4().simple(), fitting(&file.name));
             target = format!("{}/{name}", below(error.is_some()));
         }
-        app.with_timeout(held.lease.moved(&app.db)).await?;
-        tracing::info!(key = file.key, moved_to = target, "moved a watched file");
-        Ok(())
     }
 
     /// The content of the file about the error; `None` for a file whose task was processed.

@@ -30,3 +30,4 @@ mod state_machine;
 mod task_details;
 mod transactions;
 mod uploads;
+mod watched_files;

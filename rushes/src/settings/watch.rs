@@ -1,6 +1,6 @@
 //! The folder to watch.
 
-use super::environment::{BadSetting, Bounds, Environment};
+use super::environment::{BadSetting, Bounds, Environment, bad};
 use super::role::Role;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub(super) fn watch(env: &Environment<'_>, role: Role) -> Result<Option<WatchSet
         &Bounds::up_to(SETTLE_MAX_S, "seconds"),
         SETTLE_DEFAULT_S,
     )?;
-    let keys = (env.text("AWS_ACCESS_KEY_ID")?, env.text("AWS_SECRET_ACCESS_KEY")?);
+    let s3 = keys(env)?;
     if place.is_none() && role != Role::Watch {
         return Ok(None);
     }
@@ -44,12 +44,25 @@ pub(super) fn watch(env: &Environment<'_>, role: Role) -> Result<Option<WatchSet
         recipe: None,
         user: env.text("RUSHES_WATCH_USER")?,
         settle: Duration::from_secs(settle),
-        s3: match keys {
-            (Some(access_key_id), Some(secret_access_key)) => Some(S3Credentials {
-                access_key_id,
-                secret_access_key,
-            }),
-            _ => None,
-        },
+        s3,
     }))
+}
+
+/// The credentials of a watched bucket: its own, or those of the storage.
+fn keys(env: &Environment<'_>) -> Result<Option<S3Credentials>, BadSetting> {
+    const NAMES: [&str; 2] = ["RUSHES_WATCH_ACCESS_KEY_ID", "RUSHES_WATCH_SECRET_ACCESS_KEY"];
+    let pair = |[id, secret]: [&'static str; 2]| Ok((env.text(id)?, env.text(secret)?));
+    let keys = match pair(NAMES)? {
+        (None, None) => pair(["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])?,
+        (Some(_), None) => return Err(bad(NAMES[1], "not set", "the secret of RUSHES_WATCH_ACCESS_KEY_ID")),
+        (None, Some(_)) => return Err(bad(NAMES[0], "not set", "the access key of the watched bucket")),
+        own => own,
+    };
+    Ok(match keys {
+        (Some(access_key_id), Some(secret_access_key)) => Some(S3Credentials {
+            access_key_id,
+            secret_access_key,
+        }),
+        _ => None,
+    })
 }

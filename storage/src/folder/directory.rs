@@ -5,11 +5,12 @@ use crate::error::Error;
 use crate::read::ByteStream;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
+use nix::fcntl::OFlag;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, Metadata, Permissions};
-use std::io::{self, ErrorKind};
+use std::fs::{self, Metadata, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
@@ -24,18 +25,8 @@ pub(super) struct DirectoryFolder {
 
 impl DirectoryFolder {
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let failed = |source| Error::of_local_file(path, source);
-        let root = fs::canonicalize(path).map_err(failed)?;
-        let mode = fs::metadata(&root).map_err(failed)?.permissions();
-        for name in [DONE, FAILED] {
-            let below = root.join(name);
-            match fs::create_dir(&below) {
-                // The umask of the process is narrow, and others shall read what they have put here.
-                Ok(()) => fs::set_permissions(&below, mode.clone()).map_err(failed)?,
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(failed(error)),
-            }
-        }
+        let opened = fs::canonicalize(path).and_then(|root| ensure_below(&root).map(|()| root));
+        let root = opened.map_err(|source| Error::of_local_file(path, source))?;
         Ok(Self { root })
     }
 
@@ -49,11 +40,15 @@ impl DirectoryFolder {
             let mut files = Vec::new();
             for entry in fs::read_dir(&root)? {
                 let name = entry?.file_name();
-                // Not followed: a link is no regular file. A file that has vanished since is not there.
-                let Ok(meta) = fs::symlink_metadata(root.join(&name)) else {
-                    continue;
-                };
                 let lossy = name.to_string_lossy().into_owned();
+                // Not followed: a link is no regular file.
+                let meta = match fs::symlink_metadata(root.join(&name)) {
+                    Ok(meta) => meta,
+                    // It has vanished since.
+                    Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                    // The file may be there: the list would be wrong without it.
+                    Err(error) => return Err(io::Error::new(error.kind(), format!("{lossy}: {error}"))),
+                };
                 if meta.is_file() && !is_temporary(&lossy) {
                     files.push(file(name, lossy, &meta));
                 }
@@ -87,6 +82,11 @@ impl DirectoryFolder {
         .boxed())
     }
 
+    pub(super) async fn has(&self, file: &FolderFile) -> Result<bool, Error> {
+        let (path, file) = (self.root.join(&file.path), file.clone());
+        blocking(&self.root, move || is_there(&path, &file)).await
+    }
+
     pub(super) async fn exists(&self, target: &str) -> Result<bool, Error> {
         let path = self.root.join(target);
         blocking(&self.root, move || match fs::symlink_metadata(path) {
@@ -98,28 +98,34 @@ impl DirectoryFolder {
     }
 
     pub(super) async fn write(&self, target: &str, content: Vec<u8>) -> Result<(), Error> {
-        let path = self.root.join(target);
+        let (root, path) = (self.root.clone(), self.root.join(target));
         blocking(&self.root, move || {
+            ensure_below(&root)?;
             // Written beside it and renamed, so that a reader never sees a part. A link at this path is replaced.
             let mut unfinished = path.clone().into_os_string();
             unfinished.push(".tmp");
-            let _ = fs::remove_file(&unfinished);
-            fs::write(&unfinished, content)?;
-            fs::set_permissions(&unfinished, Permissions::from_mode(0o644))?;
+            match fs::remove_file(&unfinished) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            // A link that is put there now is not followed.
+            let mut file = OpenOptions::new().write(true).create_new(true).open(&unfinished)?;
+            // The umask of the process is narrow, and others shall read it.
+            file.set_permissions(Permissions::from_mode(0o644))?;
+            file.write_all(&content)?;
             fs::rename(&unfinished, &path)
         })
         .await
     }
 
     pub(super) async fn move_to(&self, file: &FolderFile, target: &str) -> Result<bool, Error> {
-        let (from, to, file) = (self.root.join(&file.path), self.root.join(target), file.clone());
+        let (root, file) = (self.root.clone(), file.clone());
+        let (from, to) = (root.join(&file.path), root.join(target));
         blocking(&self.root, move || {
-            match fs::symlink_metadata(&from) {
-                Ok(meta) if etag(&meta) == file.etag && meta.len() == file.bytes => {}
+            ensure_below(&root)?;
+            if !is_there(&from, &file)? {
                 // Moved before, or another file has its name now.
-                Ok(_) => return Ok(true),
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
-                Err(error) => return Err(error),
+                return Ok(true);
             }
             match fs::hard_link(&from, &to) {
                 Ok(()) => {}
@@ -140,6 +146,31 @@ impl DirectoryFolder {
     }
 }
 
+/// Creates the folders to which files are moved, unless they are there. A link in place of one would have files moved
+/// to a directory of the choice of those who may write to the folder.
+fn ensure_below(root: &Path) -> io::Result<()> {
+    for name in [DONE, FAILED] {
+        let below = root.join(name);
+        let is_new = match fs::create_dir(&below) {
+            Ok(()) => true,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(error),
+        };
+        if !fs::symlink_metadata(&below)?.is_dir() {
+            return Err(io::Error::other(format!(
+                "`{name}` is a link or a file, not a directory"
+            )));
+        }
+        if is_new {
+            // The umask of the process is narrow, and others shall read what they have put here.
+            let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+            let opened = OpenOptions::new().read(true).custom_flags(flags.bits()).open(&below)?;
+            opened.set_permissions(fs::metadata(root)?.permissions())?;
+        }
+    }
+    Ok(())
+}
+
 async fn blocking<T: Send + 'static>(
     root: &Path,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
@@ -156,6 +187,15 @@ fn file(name: OsString, lossy: String, meta: &Metadata) -> FolderFile {
         bytes: meta.len(),
         modified_ms: meta.mtime().saturating_mul(1_000) + meta.mtime_nsec() / 1_000_000,
         path: name,
+    }
+}
+
+/// Returns `true` if a path is that of a file that was listed, and not of another one by now.
+fn is_there(path: &Path, file: &FolderFile) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) => Ok(etag(&meta) == file.etag && meta.len() == file.bytes),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

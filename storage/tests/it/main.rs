@@ -7,6 +7,7 @@ mod column;
 mod copying;
 mod destination;
 mod failures;
+mod folder;
 mod presigned;
 mod put_file;
 mod reading;

@@ -7,9 +7,8 @@
 //! is stable, and gets a row (`entity::watched_file`) for its key, etag and length. A watcher takes the lease of the
 //! row for each step:
 //!
-//! 1. Copy the file into the storage and create its task with [`finish`], the use case in which
-//!    each way in ends. The transaction that creates the task records it in the row. A refused file is recorded as
-//!    failed.
+//! 1. Copy the file into the storage and create its task with [`finish`], the use case in which each way in ends. The
+//!    transaction that creates the task records it in the row. A refused file is recorded as failed.
 //! 2. When the task has ended, record where the file will be moved to: to `done/`, or to `failed/` with a file that
 //!    tells the error.
 //! 3. Write the file about the error, move the file, and record that.
@@ -19,7 +18,7 @@
 //! the trash list.
 //!
 //! *Invariants.* The row stays after the move, so the same file does not become a second task. If it is put into the
-//! folder again, it is only moved again. A file that changes is another file. While a task runs, its file may be away
+//! folder again, it is only moved again, unless it was refused: then it is tried anew. A file that changes is another file. While a task runs, its file may be away
 //! and come back: nothing is recorded until the task has ended.
 //!
 //! *Rejected.* Notifications of the kernel: they do not exist on network file systems and in buckets, and do not tell
@@ -33,7 +32,7 @@ pub use seen::Failed;
 
 use crate::app::Core;
 use crate::idempotency::{Fingerprint, KeyGuard};
-use crate::recipe_choice::RecipeChoice;
+use crate::recipe_choice::{RecipeChoice, check_names};
 use crate::uploads::{self, File, Upload, finish};
 use crate::{Error, Refusal};
 use anyhow::{Context as _, anyhow};
@@ -47,6 +46,7 @@ use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::time::Duration;
 use storage::{Folder, FolderFile};
+use tokio::sync::OnceCell;
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -76,12 +76,18 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// The account and the recipe of new tasks.
+    /// Checks that there are the account and the recipe of new tasks, with all that the recipe names.
     ///
     /// # Errors
-    /// There is no such account or preset, or the recipe is invalid.
-    pub async fn resolve(&self, app: &Core) -> Result<(UserId, RecipeChoice), Error> {
-        let user = match &self.user {
+    /// There is no such account, preset, image or credential, or the recipe is invalid.
+    pub async fn check(&self, app: &Core) -> Result<(), Error> {
+        let user = self.account(app).await?;
+        let resolved = self.choice(app, user).await?.resolve(&app.settings.default_preset)?;
+        app.with_timeout(check_names(&app.db, user, &resolved.recipe)).await
+    }
+
+    async fn account(&self, app: &Core) -> Result<UserId, Error> {
+        Ok(match &self.user {
             Some(email) => {
                 let parsed = Email::parse(email).ok();
                 let found = match &parsed {
@@ -99,12 +105,14 @@ impl Watch {
                 [] => return Err(anyhow!("there is no account yet").into()),
                 _ => return Err(anyhow!("there are several accounts: name one by its e-mail address").into()),
             },
-        };
-        let choice = match &self.recipe {
+        })
+    }
+
+    async fn choice(&self, app: &Core, user: UserId) -> Result<RecipeChoice, Error> {
+        Ok(match &self.recipe {
             Some(recipe) => RecipeChoice::from_json(recipe)?,
             None => RecipeChoice::preset(app, user, &self.preset).await?,
-        };
-        Ok((user, choice))
+        })
     }
 }
 
@@ -161,6 +169,8 @@ pub fn describe(error: &Error) -> String {
 pub struct Watcher {
     app: Core,
     watch: Watch,
+    /// The account of the tasks. It is looked up once: a later account must not stop the folder of the only one.
+    user: OnceCell<UserId>,
     /// The files of the latest scan.
     seen: Seen,
     /// The time of the next removal of old rows.
@@ -180,6 +190,7 @@ impl Watcher {
         Self {
             app,
             watch,
+            user: OnceCell::new(),
             seen: Seen::default(),
             forget_at: Instant::now(),
         }
@@ -235,6 +246,7 @@ impl Watcher {
             return Ok(());
         };
         let done = match held.row.state {
+            State::Moved if held.row.error_code.is_some() => self.try_anew(&held, file).await,
             State::Found => self.copy(&held, file).await,
             State::Task | State::Failed | State::Moved => self.settle(&held, file).await,
         };
@@ -278,7 +290,9 @@ impl Watcher {
 
     /// Copies a file into the storage and creates its task, or records why it was refused.
     async fn copy(&self, held: &Held, file: &FolderFile) -> Result<(), Error> {
-        let (app, (user, choice)) = (&self.app, self.watch.resolve(&self.app).await?);
+        let app = &self.app;
+        let user = *self.user.get_or_try_init(|| self.watch.account(app)).await?;
+        let choice = self.watch.choice(app, user).await?;
         let work = async {
             let bytes = self.watch.folder.read(file).await?;
             let stored = uploads::store(app, bytes.map_err(Error::from), Some(file.bytes)).await?;
@@ -299,9 +313,18 @@ impl Watcher {
                 tracing::info!(task.id = task, key = file.key, "a watched file became a task");
                 Ok(())
             }
-            Err(Error::Client(refusal)) if !passes(refusal.code) => self.refuse(held, file, &refusal).await,
+            Err(Error::Client(refusal)) if is_about_file(&refusal) => self.refuse(held, file, &refusal).await,
             Err(error) => Err(error),
         }
+    }
+
+    /// Lets the next scan copy a file that was refused, moved, and put back.
+    async fn try_anew(&self, held: &Held, file: &FolderFile) -> Result<(), Error> {
+        // The list may be older than the move.
+        if self.watch.folder.has(file).await? {
+            self.app.with_timeout(held.lease.reset(&self.app.db)).await?;
+        }
+        Ok(())
     }
 
     async fn refuse(&self, held: &Held, file: &FolderFile, refusal: &Refusal) -> Result<(), Error> {
@@ -329,10 +352,7 @@ impl Watcher {
     }
 }
 
-/// Matches errors after which the same file may become a task.
-const fn passes(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Unavailable | Code::StorageFull | Code::RequestTimeout | Code::UploadInterrupted
-    )
+/// Returns `true` if the file itself was refused. After other refusals it stays in the folder, and is tried again.
+const fn is_about_file(refusal: &Refusal) -> bool {
+    !refusal.is_transient() && !matches!(refusal.code, Code::RecipeInvalid | Code::PresetUnknown)
 }

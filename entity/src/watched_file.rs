@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  found ──attach──► task ──┐
-//!    └─────fail────► failed ┴──aim, moved──► moved
+//!   ▲└─────fail────► failed ┴──aim, moved──► moved
+//!   └──────────────────reset───────────────────┘
 //! ```
 //!
 //! A watcher takes a lease ([`crate::lease`]) on the row of a file ([`WatchedFile::take`]) for each step. Each write
@@ -272,6 +273,24 @@ impl WatchedFile {
         };
         let update = Entity::update_many().set(row).filter(self.is_held());
         let update = update.filter(Column::State.eq(State::Found));
+        Ok(update.exec(db).await?.rows_affected == 1)
+    }
+
+    /// Lets a file that was refused be copied again.
+    ///
+    /// # Errors
+    /// Any database error.
+    pub async fn reset(&self, db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+        let row = ActiveModel {
+            state: Set(State::Found),
+            error_code: Set(None),
+            error_detail: Set(None),
+            target: Set(None),
+            moved_at: Set(None),
+            ..Default::default()
+        };
+        let update = Entity::update_many().set(row).filter(self.is_held());
+        let update = update.filter(Column::ErrorCode.is_not_null());
         Ok(update.exec(db).await?.rows_affected == 1)
     }
 

@@ -5,9 +5,10 @@ use crate::settings::{self, Role, Settings, WatchSettings};
 use anyhow::Context;
 use entity::DatabaseConnection;
 use queue::Queue;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use storage::{Folder, Storage};
+use url::Url;
 use worker::child::ChildSettings;
 use worker::{Env, Scratch, Watch};
 
@@ -68,13 +69,15 @@ pub(crate) fn worker(
     let executable = media_executable(settings)?;
     let scratch = Scratch::open(&settings.data_dir.join("scratch")).context("failed to open the scratch directory")?;
     let threads = settings::threads(settings.workers);
+    let watch = settings.watch.as_ref().map(|watched| watch(settings, watched));
+    let watch = watch.transpose()?;
     let settings = worker::Settings {
         max_tasks: settings.workers,
         threads,
         limits: settings.limits,
         upload_ttl: settings.upload_ttl,
         outbound: settings.outbound.clone(),
-        watch: settings.watch.as_ref().map(watch).transpose()?,
+        watch,
         sealer: settings.sealer.clone(),
         sandbox: settings.sandbox,
         verify_depth: settings.verify_depth,
@@ -86,18 +89,48 @@ pub(crate) fn worker(
 }
 
 /// The folder to watch, opened.
-pub(crate) fn watch(settings: &WatchSettings) -> anyhow::Result<Watch> {
-    let folder = Folder::open(&settings.place, settings.s3.clone());
-    let recipe = settings.recipe.as_ref().map(|path| {
+pub(crate) fn watch(settings: &Settings, watched: &WatchSettings) -> anyhow::Result<Watch> {
+    let folder = Folder::open(&watched.place, watched.s3.clone());
+    let folder = folder.context("failed to open the folder to watch (RUSHES_WATCH)")?;
+    anyhow::ensure!(
+        !has_own_files(settings, watched, &folder),
+        "{}: the folder to watch has files of Rushes itself; accepted: another directory or bucket",
+        folder.source()
+    );
+    let recipe = watched.recipe.as_ref().map(|path| {
         std::fs::read_to_string(path).with_context(|| format!("failed to read the recipe {}", path.display()))
     });
     Ok(Watch {
-        folder: folder.context("failed to open the folder to watch (RUSHES_WATCH)")?,
-        user: settings.user.clone(),
-        preset: settings.preset.clone(),
+        folder,
+        user: watched.user.clone(),
+        preset: watched.preset.clone(),
         recipe: recipe.transpose()?,
-        settle: settings.settle,
+        settle: watched.settle,
     })
+}
+
+/// Returns `true` if a watcher of the folder would take the database, a secret or stored files away.
+fn has_own_files(settings: &Settings, watched: &WatchSettings, folder: &Folder) -> bool {
+    let storage_url = Url::parse(&settings.storage_url).ok();
+    let Some(directory) = folder.directory() else {
+        let address = |url: &Url| {
+            let endpoint = url.query_pairs().find(|(name, _)| name == "endpoint");
+            (
+                url.host_str().map(str::to_owned),
+                endpoint.map(|(_, value)| value.into_owned()),
+            )
+        };
+        let bucket = Url::parse(&watched.place).ok();
+        return storage_url
+            .is_some_and(|url| url.scheme() == "s3" && Some(address(&url)) == bucket.as_ref().map(address));
+    };
+    let is = |own: &Path| own.canonicalize().is_ok_and(|own| own == directory);
+    let is_in = |own: &Path| own.canonicalize().is_ok_and(|own| directory.starts_with(own));
+    let storage = storage_url.and_then(|url| url.to_file_path().ok());
+    let in_data_dir = ["objects", "scratch", "catalog"].map(|name| settings.data_dir.join(name));
+    is(&settings.data_dir)
+        || settings.database_file().and_then(Path::parent).is_some_and(is)
+        || storage.iter().chain(&in_data_dir).any(|own| is_in(own))
 }
 
 /// The path of `rushes-media`.

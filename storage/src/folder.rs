@@ -5,7 +5,7 @@
 //! names that programs give to files that they still write ([`file::is_temporary`]).
 //!
 //! *A file* is identified by its key, etag and length. The etag of a bucket is that of the object; in a directory it is
-//! made of inode and modification time. A file that changes while it is read fails at its end.
+//! made of inode, modification time and creation time. A file that changes while it is read fails at its end.
 //!
 //! *A move* does not replace another file. In a directory it is a hard link and the removal of the first name, so that
 //! a crash between the two leaves two names of one file, which the next move finishes. In a bucket it is a copy and the
@@ -22,6 +22,7 @@ use crate::open::{S3Credentials, bad_url};
 use crate::read::ByteStream;
 use bucket::BucketFolder;
 use directory::DirectoryFolder;
+use std::path::Path;
 use url::Url;
 
 /// A watched folder. Cheap to clone.
@@ -38,7 +39,7 @@ enum Kind {
 }
 
 impl Folder {
-    /// Opens a directory or `s3://bucket/prefix?endpoint=…&region=…`. In a directory, the folders for files that are
+    /// Opens a directory, also as `file:///directory`, or `s3://bucket/prefix?endpoint=…&region=…`. In a directory, the folders for files that are
     /// done or failed are created.
     ///
     /// # Errors
@@ -46,7 +47,8 @@ impl Folder {
     /// link or a file has the name of one of these folders.
     pub fn open(location: &str, credentials: Option<S3Credentials>) -> Result<Self, Error> {
         if !location.starts_with("s3://") {
-            let directory = DirectoryFolder::open(location.as_ref())?;
+            let path = location.strip_prefix("file://").unwrap_or(location);
+            let directory = DirectoryFolder::open(path.as_ref())?;
             return Ok(Self {
                 source: directory.source(),
                 kind: Kind::Directory(directory),
@@ -59,6 +61,15 @@ impl Folder {
             source: bucket.source(),
             kind: Kind::Bucket(bucket),
         })
+    }
+
+    /// The directory; `None` for a bucket.
+    #[must_use]
+    pub fn directory(&self) -> Option<&Path> {
+        match &self.kind {
+            Kind::Directory(directory) => Some(directory.root()),
+            Kind::Bucket(_) => None,
+        }
     }
 
     /// The folder as text: an absolute directory, or bucket, prefix and endpoint.

@@ -88,6 +88,15 @@ impl BucketAddress {
             public_endpoint: None,
         };
         let endpoint = |value: &str| Some(value.trim_end_matches('/').to_owned());
+        let has_password =
+            |value: &str| Url::parse(value).is_ok_and(|url| !url.username().is_empty() || url.password().is_some());
+        if url.query_pairs().any(|(_, value)| has_password(&value)) {
+            // The text of the URL is not repeated: it would be in the log.
+            return Err(bad_url(
+                "s3://…",
+                "an endpoint has no user name and password; set the access key instead",
+            ));
+        }
         for (name, value) in url.query_pairs() {
             match name.as_ref() {
                 "endpoint" => address.endpoint = endpoint(&value),

@@ -37,8 +37,8 @@ impl FolderWatcher {
     /// # Errors
     /// The reason, in one line.
     pub async fn check(&self) -> Result<(), String> {
-        let resolved = self.watch.resolve(&self.app).await;
-        resolved.map(drop).map_err(|error| watch::describe(&error))
+        let checked = self.watch.check(&self.app).await;
+        checked.map_err(|error| watch::describe(&error))
     }
 
     /// Watches the folder until `shutdown`.

@@ -12,6 +12,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 
@@ -28,6 +29,10 @@ impl DirectoryFolder {
         let opened = fs::canonicalize(path).and_then(|root| ensure_below(&root).map(|()| root));
         let root = opened.map_err(|source| Error::of_local_file(path, source))?;
         Ok(Self { root })
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
     }
 
     pub(super) fn source(&self) -> String {
@@ -61,7 +66,7 @@ impl DirectoryFolder {
     pub(super) async fn read(&self, file: &FolderFile) -> Result<ByteStream, Error> {
         let (path, key) = (self.root.join(&file.path), file.key.clone());
         let failed = move |source| Error::of_local_file(Path::new(&key), source);
-        let opened = File::open(&path).await.map_err(&failed)?;
+        let opened = open_regular(&path).await.map_err(&failed)?;
         // The name may be that of a link or of another file by now.
         check(&opened, file).await.map_err(&failed)?;
         let begin = Some((opened, file.clone()));
@@ -146,6 +151,13 @@ impl DirectoryFolder {
     }
 }
 
+/// Opens a file. A pipe that has its name by now would block, and a link would lead to another file.
+async fn open_regular(path: &Path) -> io::Result<File> {
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW;
+    let mut options = tokio::fs::OpenOptions::new();
+    options.read(true).custom_flags(flags.bits()).open(path).await
+}
+
 /// Creates the folders to which files are moved, unless they are there. A link in place of one would have files moved
 /// to a directory of the choice of those who may write to the folder.
 fn ensure_below(root: &Path) -> io::Result<()> {
@@ -199,8 +211,17 @@ fn is_there(path: &Path, file: &FolderFile) -> io::Result<bool> {
     }
 }
 
+/// Inode, time of modification, and time of creation, where the file system has it: the number of an inode is used
+/// again, and some recorders set the same time for each file.
 fn etag(meta: &Metadata) -> String {
-    format!("{:x}-{:x}-{:x}", meta.ino(), meta.mtime(), meta.mtime_nsec())
+    let created = meta.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    let created = created.unwrap_or_default().as_nanos();
+    format!(
+        "{:x}-{:x}-{:x}-{created:x}",
+        meta.ino(),
+        meta.mtime(),
+        meta.mtime_nsec()
+    )
 }
 
 /// Checks that an open file is the one that was listed, and has not changed since.

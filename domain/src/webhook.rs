@@ -20,6 +20,10 @@ const PAUSES: [Duration; 9] = [
     Duration::from_hours(24),
 ];
 
+/// Time after which the service gives up: an endpoint whose attempts have all failed for longer is disabled, and a message
+/// that has waited for longer without an attempt ends. It is longer than the pauses of a delivery together.
+pub const GIVE_UP_AFTER: Duration = Duration::from_hours(5 * 24);
+
 /// Part of a pause that is added at random, so that the deliveries of an outage do not come back at once. Pauses are
 /// never shortened.
 const JITTER: f64 = 0.1;

@@ -14,14 +14,15 @@
 //!   that of the next attempt, and during an attempt the end of its lease ([`crate::lease`]). An attempt is shorter
 //!   than a lease, so a lease is not renewed. When a worker is killed, the row is due again.
 //! - [`settle`] (`delivery/outcome.rs`) records the outcomes of attempts: the end, or the time of the next attempt.
-//! - What has found no place for days ends too ([`end_overdue`]), so a receiver that never answers cannot fill the table.
+//! - Rows that were due for days without an attempt end too ([`end_overdue`]), so a receiver that never answers cannot
+//!   fill the table.
 //!
 //! # Invariants
 //!
 //! - `attempt` only grows and fences [`settle`]: the outcome of an attempt whose row was taken since changes nothing.
 //! - A row with `run_at_ms` is pending; one without has ended, and `delivered` tells how.
-//! - A pending row has the URL of its endpoint, which is enabled. Each transaction that inserts rows, lets one begin again
-//!   or changes the endpoint locks the endpoint first.
+//! - A pending row has the URL of its endpoint, which is enabled. Each transaction that inserts rows, lets one begin
+//!   again or changes the endpoint locks the endpoint first.
 //! - A receiver may get a message more than once, because a worker may be killed between the reply and [`settle`]. The
 //!   id of the message is then the same.
 //!

@@ -194,8 +194,8 @@ pub(crate) async fn by_ids(db: &impl ConnectionTrait, ids: Vec<i64>) -> Result<V
     Entity::find().filter(Column::Id.is_in(ids)).all(db).await
 }
 
-/// The rows of these accounts that are not disabled, locked against changes: a message that is inserted for one of them is
-/// there when the endpoint is disabled or gets another URL.
+/// The rows of these accounts that are not disabled, locked against changes: a message that is inserted for one of them
+/// is there when the endpoint is disabled or gets another URL.
 pub(crate) async fn lock_enabled(db: &DatabaseTransaction, users: Vec<i64>) -> Result<Vec<Model>, DbErr> {
     Entity::find()
         .filter(Column::UserId.is_in(users))

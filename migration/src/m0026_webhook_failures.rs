@@ -1,5 +1,5 @@
-//! Column `failing_since` of `webhook_endpoints`: the time since which all attempts at an endpoint have failed. Indexes of
-//! `webhook_deliveries`: by task for lists, and one that has all columns of the query for deliveries that are due.
+//! Column `failing_since` of `webhook_endpoints`: the time since which all attempts at an endpoint have failed. Indexes
+//! of `webhook_deliveries`: by task for lists, and one that has all columns of the query for deliveries that are due.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;

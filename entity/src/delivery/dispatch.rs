@@ -43,7 +43,7 @@ pub async fn has_events(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
     Ok(event::newest(db).await? > position.map_or(0, |position| position.event_id))
 }
 
-/// Turns the next events into deliveries. The position is locked before the endpoints. Returns their numbers: events and deliveries.
+/// Turns the next events into deliveries. Returns their numbers: events and deliveries.
 ///
 /// # Errors
 /// Any database error; nothing has changed then.

@@ -1,11 +1,11 @@
 //! Outcomes of attempts at deliveries: for the deliveries, their endpoints, and the URLs of tasks.
 //!
-//! *Problem.* An outcome may come late: the account may have changed the URL or disabled the endpoint during the attempt,
-//! and another worker may have taken the delivery since.
+//! *Problem.* An outcome may come late: the account may have changed the URL or disabled the endpoint during the
+//! attempt, and another worker may have taken the delivery since.
 //!
-//! *Mechanism.* The rows of all endpoints are locked first, so that requests change them before or after all of this. An
-//! outcome changes a delivery only if it is that of its latest attempt, and an endpoint only if it still has the URL of
-//! the attempt. An endpoint is disabled together with the deliveries that wait for it.
+//! *Mechanism.* The rows of all endpoints are locked first, so that requests change them before or after all of this.
+//! An outcome changes a delivery only if it is that of its latest attempt, and an endpoint only if it still has the URL
+//! of the attempt. An endpoint is disabled together with the deliveries that wait for it.
 
 use super::{Claimed, Column, Entity, disabled_by, end_waiting};
 use crate::event::{self, New as Event};
@@ -83,8 +83,8 @@ pub async fn settle(db: &DatabaseTransaction, settled: &[Settled]) -> Result<(),
         .collect();
     for (task, one) in &gone {
         if task::forget_webhook(db, *task).await? {
-            let Claimed { delivery, endpoint } = &one.claimed;
-            events.push(Event::of_disabled_webhook(&disabled_by(delivery, endpoint))?);
+            let data = disabled_by(&one.claimed.delivery, &one.claimed.endpoint);
+            events.push(Event::of_disabled_webhook(&data)?);
         }
     }
     let ids = settled.iter().map(|one| one.claimed.endpoint.id);
@@ -94,10 +94,8 @@ pub async fn settle(db: &DatabaseTransaction, settled: &[Settled]) -> Result<(),
     settle_deliveries(db, settled, &endpoints).await?;
     for (endpoint, one) in disabled {
         end_waiting(db, endpoint.id, None).await?;
-        events.push(Event::of_disabled_webhook(&disabled_by(
-            &one.claimed.delivery,
-            &endpoint,
-        ))?);
+        let data = disabled_by(&one.claimed.delivery, &endpoint);
+        events.push(Event::of_disabled_webhook(&data)?);
     }
     for (task, one) in gone {
         end_waiting(db, one.claimed.endpoint.id, Some(task)).await?;
@@ -113,31 +111,27 @@ async fn change_endpoints<'a>(
     endpoints: &BTreeMap<i64, webhook::Model>,
 ) -> Result<Vec<(webhook::Model, &'a Settled)>, DbErr> {
     let mut disabled = Vec::new();
-    for endpoint in endpoints.values() {
-        let is_enabled = endpoint.url.is_some() && endpoint.disabled_at.is_none();
+    let is_enabled = |one: &&webhook::Model| one.url.is_some() && one.disabled_at.is_none();
+    for endpoint in endpoints.values().filter(is_enabled) {
         let of_endpoint = |one: &&Settled| one.current(endpoints).is_some_and(|one| one.id == endpoint.id);
         let outcomes = || settled.iter().filter(of_endpoint);
+        let has_succeeded = outcomes().any(|one| one.outcome == Outcome::Delivered);
         let gone = outcomes().find(|one| matches!(one.outcome, Outcome::Gone { .. }));
         let failed = outcomes().find(|one| matches!(one.outcome, Outcome::Failed { .. }));
-        let has_succeeded = outcomes().any(|one| one.outcome == Outcome::Delivered);
-        let (reason, one) = match (gone, failed) {
-            _ if !is_enabled => continue,
-            (Some(gone), _) => (Reason::Gone, gone),
-            _ if has_succeeded => {
-                if endpoint.failing_since.is_some() {
-                    webhook::set_failing(db, endpoint.id, false).await?;
-                }
-                continue;
+        let reason = match (gone, failed) {
+            (Some(gone), _) => Some((Reason::Gone, gone)),
+            (None, Some(failed)) if !has_succeeded && endpoint.is_failing_for(GIVE_UP_AFTER) => {
+                Some((Reason::Failing, failed))
             }
-            (None, Some(failed)) if endpoint.is_failing_for(GIVE_UP_AFTER) => (Reason::Failing, failed),
-            (None, Some(_)) if endpoint.failing_since.is_none() => {
-                webhook::set_failing(db, endpoint.id, true).await?;
-                continue;
-            }
-            _ => continue,
+            _ => None,
         };
-        if let Some(endpoint) = webhook::disable(db, endpoint.id, reason).await? {
-            disabled.push((endpoint, one));
+        if let Some((reason, one)) = reason {
+            let endpoint = webhook::disable(db, endpoint.id, reason).await?;
+            disabled.extend(endpoint.map(|endpoint| (endpoint, one)));
+        } else if has_succeeded && endpoint.failing_since.is_some() {
+            webhook::set_failing(db, endpoint.id, false).await?;
+        } else if !has_succeeded && failed.is_some() && endpoint.failing_since.is_none() {
+            webhook::set_failing(db, endpoint.id, true).await?;
         }
     }
     Ok(disabled)

@@ -19,8 +19,8 @@ pub(super) const NAME: &str = "webhooks";
 const POLL: Duration = Duration::from_millis(500);
 /// Time for the attempts in progress after a shutdown began.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Interval in which deliveries that have waited too long are ended and old ones are deleted, and their number. After as
-/// many, the next ones follow at once.
+/// Interval in which deliveries that have waited too long are ended and old ones are deleted, and their number. After
+/// as many, the next ones follow at once.
 const CLEAN_EVERY: Duration = Duration::from_mins(1);
 const CLEAN_BATCH: u64 = 1_000;
 

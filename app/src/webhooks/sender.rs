@@ -199,7 +199,7 @@ async fn attempt(app: Core, client: Client, claimed: Claimed) -> Settled {
         Ok(headers) => {
             let sent = send(&client, &claimed, headers).await;
             let status = sent.as_ref().ok().map(|reply| reply.status.as_u16());
-            (status, outcome(&claimed, sent))
+            (status, outcome(&claimed, &sent))
         }
         Err(error) => {
             let (delivery, webhook) = (&claimed.delivery.id, claimed.endpoint.id);
@@ -249,8 +249,8 @@ async fn send(client: &Client, claimed: &Claimed, headers: [(&str, String); 3]) 
     client.post(post, LIMITS).await
 }
 
-fn outcome(claimed: &Claimed, sent: Result<Reply, outbound::Error>) -> Outcome {
-    let (status, retry_after, error) = match &sent {
+fn outcome(claimed: &Claimed, sent: &Result<Reply, outbound::Error>) -> Outcome {
+    let (status, retry_after, error) = match sent {
         Ok(reply) if reply.status.is_success() => return Outcome::Delivered,
         Ok(reply) => (Some(reply.status), reply.retry_after, "status"),
         Err(error) => (None, None, error.word()),

@@ -5,10 +5,12 @@ use crate::seed::{database, event_types, new_user, task_of};
 use domain::{DeliveryStatus, UserId};
 use entity::delivery::{self, Claimed, Outcome, Settled};
 use entity::webhook::{self, Change};
-use entity::{ConnectionTrait, DatabaseConnection, DbErr};
+use entity::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr};
 use serde_json::json;
 use std::time::Duration;
 
+/// Number of rounds of each worker and of each client.
+const ROUNDS: usize = 60;
 const GONE: Outcome = Outcome::Gone {
     pause: Some(Duration::ZERO),
 };
@@ -109,20 +111,20 @@ async fn an_endpoint_that_was_enabled_again_begins_anew() {
     assert_eq!(event_types(&db, task.id).await, ["task.created"]);
 }
 
-/// A worker that sends messages of which each fourth is answered with 410 and each fourth is delivered.
+/// A worker that sends messages, of which few are answered with 410.
 async fn work(db: DatabaseConnection) -> Result<(), DbErr> {
-    for _ in 0..60 {
+    for _ in 0..ROUNDS {
         delivery::dispatch(&db).await?;
-        let due = delivery::due(&db, &[], 20).await?;
+        let due = delivery::due(&db, &[], 60).await?;
         let claimed = delivery::claim(&db, due.into_iter().map(|(id, _)| id).collect()).await?;
         let settled = |(number, claimed): (usize, Claimed)| Settled {
             claimed,
             status_code: None,
-            outcome: match number % 4 {
-                0 => GONE,
-                1 => Outcome::Delivered,
-                2 => FAILED,
-                _ => Outcome::Released,
+            outcome: match number % 31 {
+                30 => GONE,
+                even if even % 2 == 0 => FAILED,
+                odd if odd % 3 == 0 => Outcome::Released,
+                _ => Outcome::Delivered,
             },
         };
         let settled: Vec<_> = claimed.into_iter().enumerate().map(settled).collect();
@@ -134,49 +136,35 @@ async fn work(db: DatabaseConnection) -> Result<(), DbErr> {
 
 /// Requests that change endpoints and send messages.
 async fn request(db: DatabaseConnection, owner: UserId, ids: Vec<i64>) -> Result<(), DbErr> {
-    for number in 0..60 {
-        let short = endpoint(&db, owner, &[]).await;
-        for &id in &ids {
+    for number in 0..ROUNDS {
+        let removed = endpoint(&db, owner, &[]).await.id;
+        for &id in ids.iter().chain([&removed]) {
             let change = match number % 3 {
                 0 => enabled(true),
                 1 => url(&format!("https://hooks.example.com/{number}")),
                 _ => enabled(false),
             };
             update(&db, id, change).await?;
-        }
-        let listed = delivery::list(
-            &db,
-            owner,
-            delivery::Page {
-                limit: 5,
-                ..Default::default()
-            },
-        )
-        .await?;
-        for again in listed {
-            entity::write(&db, async |db| {
-                let Some(endpoint) = webhook::lock(db, [again.endpoint_id]).await?.pop() else {
-                    return Ok(());
-                };
-                if endpoint.disabled_at.is_some() {
-                    return Ok(());
-                }
-                let (url, data) = (
-                    endpoint.url.as_deref().unwrap(),
-                    serde_json::value::to_raw_value(&json!({})),
-                );
-                delivery::create(db, &endpoint, "webhook.test", &data.unwrap()).await?;
-                match delivery::send_again(db, &again.id, url).await {
-                    Err(DbErr::RecordNotUpdated) => Ok(()),
-                    sent => sent.map(drop),
-                }
-            })
-            .await?;
+            entity::write(&db, async |db| send(db, id).await).await?;
         }
         task_of(&db, owner).await;
-        webhook::remove(&db, short.id).await?;
+        webhook::remove(&db, removed).await?;
     }
     Ok(())
+}
+
+/// Sends new messages to an endpoint if it is enabled, and the first of them again.
+async fn send(db: &DatabaseTransaction, id: i64) -> Result<(), DbErr> {
+    let endpoint = webhook::lock(db, [id]).await?.remove(0);
+    if endpoint.disabled_at.is_some() {
+        return Ok(());
+    }
+    let data = serde_json::value::to_raw_value(&json!({})).unwrap();
+    let first = delivery::create(db, &endpoint, "webhook.test", &data).await?;
+    for _ in 0..10 {
+        delivery::create(db, &endpoint, "webhook.test", &data).await?;
+    }
+    delivery::send_again(db, &first.id, &first.url).await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -76,7 +76,7 @@ pub struct VideoItem {
     pub updated_at: DateTime<Utc>,
 }
 
-/// A webhook that was disabled because its receiver has answered with 410.
+/// A webhook that was disabled because of its receiver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DisabledWebhook {
     /// The webhook; null if the URL was the `webhook_url` of a task.
@@ -85,10 +85,12 @@ pub struct DisabledWebhook {
     pub task_id: Option<i64>,
     /// The URL.
     pub url: String,
-    /// The message that was answered with 410.
+    /// The message whose attempt was the reason.
     pub delivery_id: String,
     /// Time since which nothing is sent.
     pub disabled_at: DateTime<Utc>,
+    /// `gone` if the receiver has answered with 410, `failing` if all attempts have failed for more than five days.
+    pub disabled_reason: String,
 }
 
 /// The message `task.progress` of a stream. It is no event: it has no id and is not repeated.

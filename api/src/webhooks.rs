@@ -30,8 +30,8 @@ pub struct WebhookView {
     pub enabled: bool,
     /// Time since which it is disabled; null while it is enabled.
     pub disabled_at: Option<DateTime<Utc>>,
-    /// `gone` if the receiver has answered with 410, `account` if the account has disabled it; null while it is
-    /// enabled.
+    /// `gone` if the receiver has answered with 410, `failing` if all attempts have failed for more than five days,
+    /// `account` if the account has disabled it; null while it is enabled.
     pub disabled_reason: Option<String>,
     /// Until this time, messages have a second signature with the secret before the last rotation.
     pub previous_secret_expires_at: Option<DateTime<Utc>>,
@@ -78,8 +78,8 @@ pub struct NewWebhookBody {
 /// A change of a webhook. Fields that are absent or null stay as they are.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = WebhookChange, example = json!({"enabled": true}))]
-pub struct WebhookChangeBody {
+#[schema(as = WebhookPatch, example = json!({"enabled": true}))]
+pub struct WebhookPatchBody {
     /// A URL, `http` or `https`. Messages that wait are sent to it.
     pub url: Option<String>,
     /// The types of events to send; all if it is empty.
@@ -116,16 +116,19 @@ pub struct DeliveryView {
     pub url: String,
     /// The status: `delivered` and `failed` are final, unless the message is sent again.
     pub status: DeliveryStatus,
-    /// Number of failed attempts.
+    /// Number of failed attempts since it was sent the first time, or again.
     pub failures: i32,
     /// The status of the latest reply; null if there was none.
     pub status_code: Option<i32>,
-    /// A word for the latest failure: `status`, or why there was no reply, such as `connect`, `timeout` or `address`.
+    /// A word for the latest failure: `status` (of the reply), or why there was no reply: `lookup`, `connect`, `tls`,
+    /// `timeout`, `cut`, `protocol`, `headers`, `address`, `invalid`. `disabled` if the webhook was disabled before,
+    /// `expired` if the message has waited for five days without an attempt.
     #[schema(example = "timeout")]
     pub error: Option<String>,
     /// Time of the latest attempt.
     pub attempted_at: Option<DateTime<Utc>>,
-    /// Time of the next attempt; null when the delivery has ended.
+    /// Time of the next attempt. During an attempt, the time after which another worker repeats it, in case the first
+    /// one has died. Null when the delivery has ended.
     pub next_attempt_at: Option<DateTime<Utc>>,
     /// Time of the end; null while the delivery is pending.
     pub ended_at: Option<DateTime<Utc>>,

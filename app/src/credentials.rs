@@ -3,6 +3,7 @@
 use crate::app::{App, Core};
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::{Error, OnUnique, Refusal};
+use anyhow::Context as _;
 use domain::recipe::Name;
 use domain::{Code, UserId};
 use entity::credential;
@@ -112,10 +113,9 @@ fn check(app: &App, new: &NewCredential) -> Result<String, Refusal> {
 /// # Errors
 /// `sealing_unavailable`; an internal error if it was encrypted with a key that this process does not have.
 pub fn secret(app: &Core, user: UserId, credential: &credential::Model) -> Result<String, Error> {
-    let sealed = (purpose(user, &credential.name), &credential.sealed_secret);
-    let opened = app.sealer()?.open(&sealed.0, sealed.1);
-    let text = opened.ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    text.ok_or_else(|| anyhow::anyhow!("a credential cannot be decrypted; see RUSHES_SEALING_KEY").into())
+    let purpose = purpose(user, &credential.name);
+    let opened = app.sealer()?.open_text(&purpose, &credential.sealed_secret);
+    Ok(opened.context("a credential cannot be decrypted")?)
 }
 
 /// The purpose to which the encryption is bound. The name of a credential never changes.

@@ -128,6 +128,21 @@ impl Refusal {
         })
     }
 
+    /// Refuses a body without a field that is required.
+    #[must_use]
+    pub fn of_missing_field(name: &str) -> Self {
+        Self::new(Code::FieldsMissing).missing_field(name)
+    }
+
+    /// Adds a field that is required and missing.
+    #[must_use]
+    pub fn missing_field(self, name: &str) -> Self {
+        self.unparsed_field(FieldError {
+            field: name.to_owned(),
+            problem: FieldProblem::Missing,
+        })
+    }
+
     /// Sets the refused value and what is accepted.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {

@@ -154,9 +154,8 @@ fn purpose(UserId(owner): UserId) -> String {
 /// # Errors
 /// `sealing_unavailable`; an internal error if the key of the operator is another one.
 pub fn open_token(app: &Core, user: UserId, sealed: &str) -> Result<LinkToken, Error> {
-    let opened = app.sealer()?.open(&purpose(user), sealed).ok();
-    let text = opened.and_then(|bytes| String::from_utf8(bytes).ok());
-    Ok(LinkToken(text.context("the token of a guest link cannot be opened")?))
+    let opened = app.sealer()?.open_text(&purpose(user), sealed);
+    Ok(LinkToken(opened.context("the token of a guest link cannot be opened")?))
 }
 
 /// Changes a link.

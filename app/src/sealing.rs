@@ -36,6 +36,14 @@ pub struct Sealer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CannotOpen;
 
+impl fmt::Display for CannotOpen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no key of RUSHES_SEALING_KEY opens this value")
+    }
+}
+
+impl std::error::Error for CannotOpen {}
+
 impl Sealer {
     /// Derives the keys from those of the operator, of which each has at least 256 random bits.
     ///
@@ -77,6 +85,14 @@ impl Sealer {
             Some(secret)
         };
         self.keys.iter().find_map(open).ok_or(CannotOpen)
+    }
+
+    /// Decrypts a sealed value that is text.
+    ///
+    /// # Errors
+    /// [`CannotOpen`], also for bytes that are not UTF-8.
+    pub fn open_text(&self, purpose: &str, sealed: &str) -> Result<String, CannotOpen> {
+        String::from_utf8(self.open(purpose, sealed)?).map_err(|_| CannotOpen)
     }
 }
 

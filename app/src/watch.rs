@@ -18,8 +18,8 @@
 //! the trash list.
 //!
 //! *Invariants.* The row stays after the move, so the same file does not become a second task. If it is put into the
-//! folder again, it is only moved again, unless it was refused: then it is tried anew. A file that changes is another file. While a task runs, its file may be away
-//! and come back: nothing is recorded until the task has ended.
+//! folder again, it is only moved again, unless it was refused: then it is tried anew. A file that changes is another
+//! file. While a task runs, its file may be away and come back: nothing is recorded until the task has ended.
 //!
 //! *Rejected.* Notifications of the kernel: they do not exist on network file systems and in buckets, and do not tell
 //! when a writer is done. Moving the file before the copy: a crash would leave it where no watcher looks for it.

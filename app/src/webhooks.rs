@@ -6,7 +6,8 @@
 //! a row with the body of the message (`entity::delivery`). Workers send what is due ([`Sender`]) with `outbound`, the
 //! only client for such URLs, and sign the id, the time of the attempt and the body ([`Secret`]). Each status but one
 //! of success is a failure, a redirect too; the next attempt follows after a growing pause (`domain::webhook`). A
-//! receiver that answers 410 does not want messages any more: its endpoint is disabled, with an event.
+//! receiver that answers 410 does not want messages any more: its endpoint is disabled, with an event, and so is one
+//! whose attempts have all failed for days.
 //!
 //! A task may have a `webhook_url` of its own, which gets the events of this task. These messages are signed with a
 //! secret of the account ([`secret_for_tasks`]), because there is one URL for many tasks, or many for one receiver.
@@ -31,7 +32,7 @@ use domain::webhook::TEST_EVENT;
 use domain::{Code, EventType, UserId};
 use entity::delivery::{self, Page};
 use entity::webhook::{self, Change, EventTypes};
-use entity::{ConnectionTrait, DbErr};
+use entity::{ConnectionTrait, DatabaseTransaction, DbErr};
 use outbound::{Policy, Target};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -160,7 +161,7 @@ pub fn open_reply(app: &App, user: UserId, stored: &str) -> Result<String, Error
 
 /// A change of an endpoint. `None` keeps a value.
 #[derive(Clone, Debug, Default)]
-pub struct WebhookChange {
+pub struct WebhookPatch {
     /// The URL.
     pub url: Option<String>,
     /// The types of events; none for all.
@@ -173,7 +174,7 @@ pub struct WebhookChange {
 ///
 /// # Errors
 /// `webhook_url_invalid`, `webhook_url_forbidden`; `webhook_not_found` when another request has removed it.
-pub async fn update(app: &App, webhook: &webhook::Model, change: WebhookChange) -> Result<webhook::Model, Error> {
+pub async fn update(app: &App, webhook: &webhook::Model, change: WebhookPatch) -> Result<webhook::Model, Error> {
     let url = change
         .url
         .map(|url| WebhookUrl::parse(&app.settings.outbound, "url", &url));
@@ -189,7 +190,7 @@ pub async fn update(app: &App, webhook: &webhook::Model, change: WebhookChange) 
         if changed.disabled_at.is_some() {
             delivery::end_waiting(db, id, None).await?;
         } else if let Some(url) = url {
-            delivery::redirect(db, id, &url).await?;
+            delivery::set_url_of_waiting(db, id, &url).await?;
         }
         Ok::<_, Error>(changed)
     });
@@ -212,7 +213,9 @@ pub async fn remove(app: &App, webhook: &webhook::Model) -> Result<(), Error> {
 pub async fn rotate_secret(app: &App, webhook: &webhook::Model) -> Result<(webhook::Model, Secret), Error> {
     let secret = Secret::generate()?;
     let stored = secret.seal(app, webhook.owner())?;
-    let rotated = webhook::rotate(&app.db, webhook.id, &stored, ROTATION_OVERLAP);
+    let rotated = entity::write(&app.db, async |db| {
+        webhook::rotate(db, webhook.id, &stored, ROTATION_OVERLAP).await
+    });
     let rotated = app.with_timeout(rotated).await?;
     Ok((rotated.ok_or(Code::WebhookNotFound)?, secret))
 }
@@ -240,13 +243,14 @@ pub(crate) async fn ensure_for_tasks(
 /// Sends a message of type `webhook.test`, with the endpoint as its data.
 ///
 /// # Errors
-/// `webhook_disabled`.
+/// `webhook_disabled`; `webhook_not_found` when another request has removed it.
 pub async fn send_test(app: &App, webhook: &webhook::Model, data: &impl Serialize) -> Result<delivery::Model, Error> {
-    require_enabled(webhook)?;
     let data: Box<RawValue> = serde_json::value::to_raw_value(data).context("failed to serialize a webhook")?;
-    Ok(app
-        .with_timeout(delivery::create(&app.db, webhook, TEST_EVENT, &data))
-        .await?)
+    let written = entity::write(&app.db, async |db| {
+        let webhook = lock_enabled(db, webhook.id).await?.ok_or(Code::WebhookNotFound)?;
+        Ok::<_, Error>(delivery::create(db, &webhook, TEST_EVENT, &data).await?)
+    });
+    app.with_timeout(written).await
 }
 
 /// A page of deliveries.
@@ -289,18 +293,29 @@ pub async fn deliveries(app: &App, user: UserId, page: Page) -> Result<DeliveryP
 /// `delivery_not_found`, `webhook_disabled`.
 pub async fn send_again(app: &App, user: UserId, id: &str) -> Result<(delivery::Model, bool), Error> {
     let found = app.with_timeout(delivery::of_user(&app.db, user, id)).await?;
-    let (delivery, webhook) = found.ok_or(Code::DeliveryNotFound)?;
-    require_enabled(&webhook)?;
-    let url = webhook.url.as_deref().unwrap_or(&delivery.url);
-    let sent = app.with_timeout(delivery::send_again(&app.db, id, url)).await;
-    let sent = sent.map_err(|error| match error {
-        DbErr::RecordNotUpdated => Code::DeliveryNotFound.into(),
-        error => Error::from(error),
+    let found = found.ok_or(Code::DeliveryNotFound)?;
+    let written = entity::write(&app.db, async |db| {
+        let webhook = lock_enabled(db, found.endpoint_id).await?;
+        let webhook = webhook.ok_or(Code::DeliveryNotFound)?;
+        let url = webhook.url.as_deref().unwrap_or(&found.url);
+        let sent = delivery::send_again(db, id, url).await;
+        let sent = sent.map_err(|error| match error {
+            DbErr::RecordNotUpdated => Code::DeliveryNotFound.into(),
+            error => Error::from(error),
+        });
+        Ok::<_, Error>((sent?, webhook.url.is_some()))
     });
-    Ok((sent?, webhook.url.is_some()))
+    app.with_timeout(written).await
 }
 
-fn require_enabled(webhook: &webhook::Model) -> Result<(), Error> {
-    let is_enabled = webhook.disabled_at.is_none();
-    is_enabled.then_some(()).ok_or_else(|| Code::WebhookDisabled.into())
+/// Locks an endpoint for a message. Returns `None` if it was removed.
+///
+/// # Errors
+/// `webhook_disabled`.
+async fn lock_enabled(db: &DatabaseTransaction, id: i64) -> Result<Option<webhook::Model>, Error> {
+    let webhook = webhook::lock(db, [id]).await?.pop();
+    if webhook.as_ref().is_some_and(|webhook| webhook.disabled_at.is_some()) {
+        return Err(Code::WebhookDisabled.into());
+    }
+    Ok(webhook)
 }

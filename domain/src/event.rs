@@ -39,7 +39,7 @@ pub enum EventType {
     /// A video was removed with its source.
     #[serde(rename = "video.deleted")]
     VideoDeleted,
-    /// A webhook was disabled because its receiver has answered with 410.
+    /// A webhook was disabled because its receiver has answered with 410, or because all attempts have failed for days.
     #[serde(rename = "webhook.disabled")]
     WebhookDisabled,
 }

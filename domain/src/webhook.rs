@@ -20,6 +20,10 @@ const PAUSES: [Duration; 9] = [
     Duration::from_hours(24),
 ];
 
+/// Time after which the service gives up: an endpoint whose attempts have all failed for longer is disabled, and a
+/// message that was due for longer without an attempt ends. It is longer than the pauses of a delivery together.
+pub const GIVE_UP_AFTER: Duration = Duration::from_hours(5 * 24);
+
 /// Part of a pause that is added at random, so that the deliveries of an outage do not come back at once. Pauses are
 /// never shortened.
 const JITTER: f64 = 0.1;
@@ -47,7 +51,7 @@ pub enum DeliveryStatus {
     Pending,
     /// The receiver has answered with a status of success.
     Delivered,
-    /// All attempts have failed, or the endpoint was disabled.
+    /// All attempts have failed, the endpoint was disabled, or there was no attempt for [`GIVE_UP_AFTER`].
     Failed,
 }
 

@@ -13,12 +13,16 @@
 //! - [`claim`] (`delivery/attempt.rs`) takes rows that are due. `run_at_ms` is the time after which a row may be taken:
 //!   that of the next attempt, and during an attempt the end of its lease ([`crate::lease`]). An attempt is shorter
 //!   than a lease, so a lease is not renewed. When a worker is killed, the row is due again.
-//! - [`settle`] records the outcomes of attempts: the end, or the time of the next attempt.
+//! - [`settle`] (`delivery/outcome.rs`) records the outcomes of attempts: the end, or the time of the next attempt.
+//! - Rows that were due for days without an attempt end too ([`end_overdue`]), so a receiver that never answers cannot
+//!   fill the table.
 //!
 //! # Invariants
 //!
 //! - `attempt` only grows and fences [`settle`]: the outcome of an attempt whose row was taken since changes nothing.
 //! - A row with `run_at_ms` is pending; one without has ended, and `delivered` tells how.
+//! - A pending row has the URL of its endpoint, which is enabled. Each transaction that inserts rows, lets one begin
+//!   again or changes the endpoint locks the endpoint first.
 //! - A receiver may get a message more than once, because a worker may be killed between the reply and [`settle`]. The
 //!   id of the message is then the same.
 //!
@@ -29,9 +33,11 @@
 
 mod attempt;
 mod dispatch;
+mod outcome;
 
-pub use attempt::{Claimed, Outcome, Settled, claim, due, settle};
+pub use attempt::{Claimed, claim, due};
 pub use dispatch::{dispatch, has_events};
+pub use outcome::{Outcome, Settled, settle};
 
 use crate::event::DisabledWebhook;
 use crate::{RawJson, webhook};
@@ -39,13 +45,16 @@ use chrono::{DateTime, Utc};
 use domain::{DeliveryStatus, TaskId, UserId};
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
-use sea_orm::{DatabaseTransaction, ExprTrait, QueryOrder, QuerySelect};
+use sea_orm::sea_query::{LockBehavior, LockType};
+use sea_orm::{DatabaseConnection, DatabaseTransaction, ExprTrait, QueryOrder, QuerySelect, QueryTrait};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::time::Duration;
 
 /// The error of deliveries that wait when their endpoint is disabled.
 const DISABLED: &str = "disabled";
+/// The error of deliveries that have waited too long without an attempt.
+const EXPIRED: &str = "expired";
 
 /// A message for one URL.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -72,7 +81,7 @@ pub struct Model {
     pub run_at_ms: Option<i64>,
     /// The status of the latest reply.
     pub status_code: Option<i32>,
-    /// A word for the latest failure.
+    /// A word for the latest failure: of `outbound::Error`, `status`, `disabled` or `expired`.
     pub error: Option<String>,
     /// End of the latest attempt.
     pub attempted_at: Option<ChronoDateTimeUtc>,
@@ -108,8 +117,7 @@ impl Model {
 }
 
 /// The data of the event that this message has disabled its endpoint, or the URL of its task.
-#[must_use]
-pub fn disabled_by(delivery: &Model, endpoint: &webhook::Model) -> DisabledWebhook {
+pub(crate) fn disabled_by(delivery: &Model, endpoint: &webhook::Model) -> DisabledWebhook {
     let is_endpoint = endpoint.url.is_some();
     DisabledWebhook {
         owner: endpoint.user_id,
@@ -119,6 +127,10 @@ pub fn disabled_by(delivery: &Model, endpoint: &webhook::Model) -> DisabledWebho
         url: delivery.url.clone(),
         delivery_id: delivery.id.clone(),
         disabled_at: endpoint.disabled_at.unwrap_or_else(crate::now),
+        disabled_reason: match &endpoint.disabled_reason {
+            Some(reason) => reason.clone(),
+            None => webhook::Reason::Gone.as_str().to_owned(),
+        },
     }
 }
 
@@ -163,12 +175,12 @@ impl Message<'_> {
     }
 }
 
-/// Inserts a message that is no event, for an endpoint with a URL.
+/// Inserts a message that is no event, for an endpoint with a URL. Call it behind [`webhook::lock`].
 ///
 /// # Errors
 /// Any database error.
 pub async fn create(
-    db: &impl ConnectionTrait,
+    db: &DatabaseTransaction,
     endpoint: &webhook::Model,
     event_type: &str,
     data: &RawValue,
@@ -226,32 +238,26 @@ pub async fn list(db: &impl ConnectionTrait, user: UserId, page: Page) -> Result
     query.order_by_desc(Column::Id).limit(page.limit).all(db).await
 }
 
-/// A delivery of an account, with its endpoint.
+/// A delivery of an account.
 ///
 /// # Errors
 /// Any database error.
-pub async fn of_user(
-    db: &impl ConnectionTrait,
-    user: UserId,
-    id: &str,
-) -> Result<Option<(Model, webhook::Model)>, DbErr> {
-    let found = Entity::find_by_id(id).filter(Column::UserId.eq(user.0)).one(db).await?;
-    let Some(delivery) = found else { return Ok(None) };
-    let endpoint = webhook::by_ids(db, vec![delivery.endpoint_id]).await?.pop();
-    Ok(endpoint.map(|endpoint| (delivery, endpoint)))
+pub async fn of_user(db: &impl ConnectionTrait, user: UserId, id: &str) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).filter(Column::UserId.eq(user.0)).one(db).await
 }
 
-/// Lets a delivery begin again, at once and with all attempts. An attempt in progress no longer counts.
+/// Lets a delivery begin again, at once and with all attempts. An attempt in progress no longer counts. Call it behind
+/// [`webhook::lock`].
 ///
 /// # Errors
 /// Any database error; [`DbErr::RecordNotUpdated`] if it has been removed.
-pub async fn send_again(db: &impl ConnectionTrait, id: &str, url: &str) -> Result<Model, DbErr> {
+pub async fn send_again(db: &DatabaseTransaction, id: &str, url: &str) -> Result<Model, DbErr> {
     let update = Entity::update_many()
         .filter(Column::Id.eq(id))
         .col_expr(Column::Url, Expr::value(url))
         .col_expr(Column::Attempt, Expr::col(Column::Attempt).add(1))
         .col_expr(Column::Failures, Expr::value(0))
-        .col_expr(Column::RunAtMs, Expr::value(0_i64))
+        .col_expr(Column::RunAtMs, crate::now_ms(db))
         .col_expr(Column::EndedAt, Expr::value(Option::<DateTime<Utc>>::None))
         .col_expr(Column::Delivered, Expr::value(false));
     let row = update.exec_with_returning(db).await?.pop();
@@ -262,7 +268,7 @@ pub async fn send_again(db: &impl ConnectionTrait, id: &str, url: &str) -> Resul
 ///
 /// # Errors
 /// Any database error.
-pub async fn redirect(db: &DatabaseTransaction, endpoint: i64, url: &str) -> Result<(), DbErr> {
+pub async fn set_url_of_waiting(db: &DatabaseTransaction, endpoint: i64, url: &str) -> Result<(), DbErr> {
     let update = Entity::update_many()
         .filter(Column::EndpointId.eq(endpoint))
         .filter(Column::RunAtMs.is_not_null())
@@ -286,6 +292,36 @@ pub async fn end_waiting(db: &DatabaseTransaction, endpoint: i64, task: Option<T
         .col_expr(Column::EndedAt, Expr::value(crate::now()))
         .col_expr(Column::Error, Expr::value(DISABLED));
     update.exec(db).await.map(drop)
+}
+
+/// Ends deliveries that have been due for longer than `age` without an attempt, at most `limit`. Returns their number.
+///
+/// # Errors
+/// Any database error.
+pub async fn end_overdue(db: &DatabaseConnection, age: Duration, limit: u64) -> Result<u64, DbErr> {
+    let before = crate::now() - chrono::Duration::from_std(age).unwrap_or_default();
+    let due_before = crate::in_ms(db, -crate::millis(age));
+    let overdue = || {
+        let overdue = Entity::find().select_only().column(Column::Id);
+        overdue
+            .filter(Expr::col(Column::RunAtMs).lte(due_before.clone()))
+            // A new message has no time at which it became due.
+            .filter(Column::CreatedAt.lte(before))
+    };
+    let ids: Vec<String> = overdue().limit(limit).into_tuple().all(db).await?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    // Another transaction that has one of these rows, after the lock on its endpoint, must not make a deadlock.
+    let free = overdue()
+        .filter(Column::Id.is_in(ids))
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    let update = Entity::update_many()
+        .filter(Column::Id.in_subquery(free.into_query()))
+        .col_expr(Column::RunAtMs, Expr::value(Option::<i64>::None))
+        .col_expr(Column::EndedAt, Expr::value(crate::now()))
+        .col_expr(Column::Error, Expr::value(EXPIRED));
+    Ok(update.exec(db).await?.rows_affected)
 }
 
 /// Deletes deliveries that ended longer than `age` ago, at most `limit`. Returns their number.

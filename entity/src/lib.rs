@@ -9,10 +9,10 @@
 //! between a check and the write that relies on it:
 //!
 //! 1. the account ([`user::lock`], [`user::write`]);
-//! 2. one task, or the tasks that a sweep takes back;
+//! 2. one task, the tasks that a sweep takes back, or several in the order of ids;
 //! 3. rows of that task: outputs, trace, image uses;
-//! 4. its source and video, an image, a credential, a preset, a webhook with its deliveries, an upload and then its
-//!    guest link, a watched file;
+//! 4. its source and video, an image, a credential, a preset, webhooks in the order of ids and then their deliveries,
+//!    an upload and then its guest link, a watched file;
 //! 5. trash entries, idempotency key, costs;
 //! 6. the locks of the logs (`log.rs`): of events, then of the library.
 //!

@@ -39,6 +39,8 @@ pub struct Model {
     pub disabled_at: Option<ChronoDateTimeUtc>,
     /// The word of a [`Reason`].
     pub disabled_reason: Option<String>,
+    /// The first failed attempt after the latest success; `None` after a success.
+    pub failing_since: Option<ChronoDateTimeUtc>,
     pub created_at: ChronoDateTimeUtc,
     pub updated_at: ChronoDateTimeUtc,
 }
@@ -67,6 +69,8 @@ impl EventTypes {
 pub enum Reason {
     /// The receiver has answered with 410.
     Gone,
+    /// All attempts have failed for [`domain::webhook::GIVE_UP_AFTER`].
+    Failing,
     /// The account has disabled it.
     Account,
 }
@@ -77,6 +81,7 @@ impl Reason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Gone => "gone",
+            Self::Failing => "failing",
             Self::Account => "account",
         }
     }
@@ -100,6 +105,13 @@ impl Model {
     pub fn signing_previous(&self) -> Option<&str> {
         let signs = self.previous_until.is_some_and(|until| until > crate::now());
         self.previous_secret.as_deref().filter(|_| signs)
+    }
+
+    /// Returns `true` if all attempts of the last `age`, and those before the first of them, have failed.
+    pub(crate) fn is_failing_for(&self, age: Duration) -> bool {
+        let age = chrono::Duration::from_std(age).unwrap_or(chrono::Duration::MAX);
+        self.failing_since
+            .is_some_and(|since| crate::now().signed_duration_since(since) > age)
     }
 
     /// Returns `true` if the endpoint gets this event.
@@ -137,6 +149,7 @@ pub async fn create(db: &DatabaseTransaction, user: UserId, new: New) -> Result<
         after_event_id: Set(event::newest(db).await?),
         disabled_at: Set(None),
         disabled_reason: Set(None),
+        failing_since: Set(None),
         created_at: Set(now),
         updated_at: Set(now),
     };
@@ -181,12 +194,27 @@ pub(crate) async fn by_ids(db: &impl ConnectionTrait, ids: Vec<i64>) -> Result<V
     Entity::find().filter(Column::Id.is_in(ids)).all(db).await
 }
 
-/// The rows of these accounts that are not disabled.
-pub(crate) async fn enabled(db: &impl ConnectionTrait, users: Vec<i64>) -> Result<Vec<Model>, DbErr> {
+/// The rows of these accounts that are not disabled, locked against changes: a message that is inserted for one of them
+/// is there when the endpoint is disabled or gets another URL.
+pub(crate) async fn lock_enabled(db: &DatabaseTransaction, users: Vec<i64>) -> Result<Vec<Model>, DbErr> {
     Entity::find()
         .filter(Column::UserId.is_in(users))
         .filter(Column::DisabledAt.is_null())
         .order_by_asc(Column::Id)
+        .lock_shared()
+        .all(db)
+        .await
+}
+
+/// Locks the rows with these ids, in the order of ids. Those that were removed are left out.
+///
+/// # Errors
+/// Any database error.
+pub async fn lock(db: &DatabaseTransaction, ids: impl IntoIterator<Item = i64> + Send) -> Result<Vec<Model>, DbErr> {
+    Entity::find()
+        .filter(Column::Id.is_in(ids))
+        .order_by_asc(Column::Id)
+        .lock_exclusive()
         .all(db)
         .await
 }
@@ -259,7 +287,10 @@ pub async fn update(db: &DatabaseTransaction, id: i64, change: Change) -> Result
         .filter(Column::Id.eq(id))
         .col_expr(Column::UpdatedAt, Expr::value(crate::now()));
     if let Some(url) = change.url {
-        update = update.col_expr(Column::Url, Expr::value(url));
+        // Failures at the old URL do not count for the new one.
+        update = update
+            .col_expr(Column::Url, Expr::value(url))
+            .col_expr(Column::FailingSince, no_time());
     }
     if let Some(event_types) = change.event_types {
         update = update.col_expr(Column::EventTypes, Expr::value(event_types));
@@ -274,12 +305,16 @@ pub async fn update(db: &DatabaseTransaction, id: i64, change: Change) -> Result
     }
 }
 
+fn no_time() -> Expr {
+    Expr::value(Option::<ChronoDateTimeUtc>::None)
+}
+
 async fn enable(db: &DatabaseTransaction, id: i64) -> Result<Option<Model>, DbErr> {
-    let none = || Expr::value(Option::<String>::None);
     let update = Entity::update_many()
         .filter(Column::Id.eq(id))
-        .col_expr(Column::DisabledAt, Expr::value(Option::<ChronoDateTimeUtc>::None))
-        .col_expr(Column::DisabledReason, none())
+        .col_expr(Column::DisabledAt, no_time())
+        .col_expr(Column::DisabledReason, Expr::value(Option::<String>::None))
+        .col_expr(Column::FailingSince, no_time())
         .col_expr(Column::AfterEventId, Expr::value(event::newest(db).await?));
     Ok(update.exec_with_returning(db).await?.pop())
 }
@@ -297,12 +332,25 @@ pub async fn disable(db: &DatabaseTransaction, id: i64, reason: Reason) -> Resul
     Ok(update.exec_with_returning(db).await?.pop())
 }
 
+/// Records that attempts fail from now on, or that one has succeeded.
+pub(crate) async fn set_failing(db: &DatabaseTransaction, id: i64, is_failing: bool) -> Result<(), DbErr> {
+    let since = if is_failing {
+        Expr::value(crate::now())
+    } else {
+        no_time()
+    };
+    let update = Entity::update_many()
+        .filter(Column::Id.eq(id))
+        .col_expr(Column::FailingSince, since);
+    update.exec(db).await.map(drop)
+}
+
 /// Replaces the secret. The one before it also signs for `overlap`. Returns `None` if the row has been removed.
 ///
 /// # Errors
 /// Any database error.
 pub async fn rotate(
-    db: &impl ConnectionTrait,
+    db: &DatabaseTransaction,
     id: i64,
     secret: &str,
     overlap: Duration,

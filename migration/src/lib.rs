@@ -29,6 +29,7 @@ mod m0022_webhooks;
 mod m0023_credentials;
 mod m0024_guest_links;
 mod m0025_watched_files;
+mod m0026_webhook_failures;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 
@@ -67,6 +68,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0023_credentials::Migration),
             Box::new(m0024_guest_links::Migration),
             Box::new(m0025_watched_files::Migration),
+            Box::new(m0026_webhook_failures::Migration),
         ]
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// this process runs, such as the address of an internal name. That is in the log.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The URL cannot be parsed, has no host, or is too long.
+    /// The URL cannot be parsed, has no host, is too long, or has control characters.
     #[error("the URL is invalid")]
     Invalid,
     /// The scheme is neither `http` nor `https`.

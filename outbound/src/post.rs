@@ -5,10 +5,13 @@ use crate::error::Error;
 use crate::headers::{Headers, retry_after};
 use crate::limits::{Limits, Timer};
 use crate::target::Target;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Request, StatusCode};
 use std::time::Duration;
+
+/// Time for which the body of a reply is read, so that the connection can be used again.
+const BODY_TIME: Duration = Duration::from_secs(1);
 
 /// A POST of a JSON body.
 #[derive(Clone, Debug)]
@@ -28,13 +31,10 @@ pub struct Reply {
     pub status: StatusCode,
     /// The time after which the host wants to be asked again, by the header `Retry-After`.
     pub retry_after: Option<Duration>,
-    /// The begin of the body as sent, at most [`Limits::max_bytes`]. Shorter if the body was cut or did not end in
-    /// time.
-    pub body: Bytes,
 }
 
 impl Client {
-    /// Sends a body and reads the reply.
+    /// Sends a body and reads the reply, of whose body at most [`Limits::max_bytes`] and for a second.
     ///
     /// # Errors
     /// Any [`Error`] before the headers of the reply are complete. It is unknown then if the host has got the body.
@@ -47,18 +47,17 @@ impl Client {
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         *request.body_mut() = Some(post.body.into());
         let mut response = self.exchange(request, &timer).await?;
-        let max_bytes = usize::try_from(limits.max_bytes).unwrap_or(usize::MAX);
-        let mut body = BytesMut::new();
-        while body.len() < max_bytes
-            && let Ok(Ok(Some(piece))) = timer.piece(response.chunk()).await
-        {
-            body.extend_from_slice(&piece);
-        }
-        body.truncate(max_bytes);
-        Ok(Reply {
-            status: response.status(),
-            retry_after: retry_after(response.headers()),
-            body: body.freeze(),
-        })
+        let (status, retry_after) = (response.status(), retry_after(response.headers()));
+        // An unread body would close the connection.
+        let mut unread = limits.max_bytes;
+        let reading = async {
+            while let Ok(Ok(Some(piece))) = timer.piece(response.chunk()).await
+                && piece.len() as u64 <= unread
+            {
+                unread -= piece.len() as u64;
+            }
+        };
+        let _ = tokio::time::timeout(BODY_TIME, reading).await;
+        Ok(Reply { status, retry_after })
     }
 }

@@ -21,7 +21,8 @@ impl Target {
     /// # Errors
     /// [`Error::Invalid`], [`Error::Scheme`], [`Error::Credentials`], [`Error::Address`] of a literal address.
     pub fn parse(policy: &Policy, url: &str) -> Result<Self, Error> {
-        if url.len() > MAX_URL_BYTES {
+        // The parser leaves control characters out, but the text is stored as well.
+        if url.len() > MAX_URL_BYTES || url.contains(char::is_control) {
             return Err(Error::Invalid);
         }
         Self::check(policy, Url::parse(url).map_err(|_| Error::Invalid)?)

@@ -39,8 +39,8 @@ enum Kind {
 }
 
 impl Folder {
-    /// Opens a directory, also as `file:///directory`, or `s3://bucket/prefix?endpoint=…&region=…`. In a directory, the folders for files that are
-    /// done or failed are created.
+    /// Opens a directory, also as `file:///directory`, or `s3://bucket/prefix?endpoint=…&region=…`. In a directory, the
+    /// folders for files that are done or failed are created.
     ///
     /// # Errors
     /// [`Error::InvalidUrl`]; [`Error::LocalFile`] if the directory does not exist or cannot be written to, or if a

@@ -91,9 +91,8 @@ impl BucketAddress {
         let has_password =
             |value: &str| Url::parse(value).is_ok_and(|url| !url.username().is_empty() || url.password().is_some());
         if url.query_pairs().any(|(_, value)| has_password(&value)) {
-            // The text of the URL is not repeated: it would be in the log.
             return Err(bad_url(
-                "s3://…",
+                url.as_str(),
                 "an endpoint has no user name and password; set the access key instead",
             ));
         }
@@ -182,9 +181,10 @@ pub(crate) fn retry() -> RetryConfig {
     }
 }
 
+/// The error of a URL. Its parameters are left out, because an endpoint could contain a password.
 pub(crate) fn bad_url(url: &str, reason: &str) -> Error {
     Error::InvalidUrl {
-        url: url.to_owned(),
+        url: url.split('?').next().unwrap_or_default().to_owned(),
         reason: reason.to_owned(),
     }
 }

@@ -196,6 +196,8 @@ async fn no_address_of_this_network_is_reached_through_a_credential() {
         "https://a:b@example.com",
         "https://example.com/path",
         "https://example.com/?",
+        "https://example.com\n",
+        "https://example.com/\0",
         "example.com",
         "",
     ] {
@@ -203,7 +205,7 @@ async fn no_address_of_this_network_is_reached_through_a_credential() {
         assert_eq!((refused.status, refused.code()), (400, "request_invalid"), "{endpoint}");
         assert_eq!(refused.body["errors"][0]["field"], "endpoint");
     }
-    let odd = body("odd", " HTTPS:\\\\Example.com\n:443/#x ", SECRET);
+    let odd = body("odd", " HTTPS:\\\\Example.com:443/#x ", SECRET);
     let created = caller.post("/api/credentials", &odd).await;
     assert_eq!(
         (created.status, &created.body["endpoint"]),

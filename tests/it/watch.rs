@@ -196,14 +196,26 @@ async fn a_watcher_without_a_folder_or_an_account_does_not_start() {
         (format!("watch {folder} --user bea@example.com"), "bea@example.com"),
         (format!("watch {folder}"), "there is no account yet"),
         ("watch s3://bucket/in".to_owned(), "access key"),
+        (
+            "watch 's3://bucket/in?endpoint=http://me:hush@127.0.0.1:9'".to_owned(),
+            "access key",
+        ),
+        (
+            format!("watch {}/one", app.directory.path().display()),
+            "files of Rushes itself",
+        ),
     ] {
         let mut settings = settings(&app, &[]);
         if command.contains("s3:") {
             // A storage in a bucket needs the keys, so this one is in a directory.
             settings.retain(|(name, _)| !name.starts_with("AWS_") && *name != "STORAGE_URL");
         }
+        let data_dir = app.directory.path().join("one");
+        settings.retain(|(name, _)| *name != "RUSHES_DATA_DIR");
+        settings.push(("RUSHES_DATA_DIR", data_dir.display().to_string()));
         let mut server = start(&app, "one", &command, &settings);
         assert_eq!(server.ended().await.code(), Some(1), "{command}");
         assert!(server.log().contains(reason), "{command}: {}", server.log());
+        assert!(!server.log().contains("hush"), "{command}: {}", server.log());
     }
 }

@@ -44,9 +44,8 @@ impl Secret {
     /// # Errors
     /// `sealing_unavailable`; an internal error if the key of the operator is another one.
     pub(crate) fn open(app: &Core, owner: UserId, sealed: &str) -> Result<Self, Error> {
-        let opened = app.sealer()?.open(&purpose(owner), sealed).ok();
-        let text = opened.and_then(|bytes| String::from_utf8(bytes).ok());
-        Ok(Self(text.context("the secret of a webhook cannot be opened")?))
+        let opened = app.sealer()?.open_text(&purpose(owner), sealed);
+        Ok(Self(opened.context("the secret of a webhook cannot be opened")?))
     }
 
     /// A sealed secret, which stands in a reply that is stored.

@@ -2,28 +2,34 @@
 //!
 //! Attempts run as tasks of their own, so that they go on while outcomes are written. Outcomes are written in batches,
 //! and those that the database did not take are kept. So a fast receiver gets some hundred messages a second.
+//!
+//! A process that cannot open the secret of an endpoint, because it has no key or another one, leaves its deliveries to
+//! other processes: they are no failures of the receiver.
 
 use super::Secret;
 use crate::Error;
 use crate::app::Core;
 use bytes::Bytes;
-use domain::TaskId;
 use domain::webhook::pause;
-use entity::delivery::{self, Claimed, Outcome, Settled, disabled_by};
-use entity::event::{self, New as Event};
-use entity::webhook::{self, Reason};
-use entity::{DatabaseTransaction, DbErr, task};
-use outbound::{Client, Headers, Limits, Post, StatusCode, Target};
-use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use entity::delivery::{self, Claimed, Outcome, Settled};
+use outbound::{Client, Headers, Limits, Post, Reply, StatusCode, Target};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 /// Maximum number of attempts at the same time. An attempt waits most of its time.
 const PLACES: usize = 256;
 /// Those of one endpoint.
 const PLACES_OF_ENDPOINT: usize = 32;
-/// Those of an endpoint whose latest attempt got no reply.
-const PLACES_WITHOUT_REPLY: usize = 1;
+/// Duration of an attempt after which its endpoint counts as slow.
+const SLOW: Duration = Duration::from_secs(2);
+/// Places of an endpoint whose latest attempt was slow or got no reply: others need them more.
+const PLACES_OF_SLOW: usize = 1;
+/// Those of the URLs of tasks of an account, if the latest attempt at one of them was slow or got no reply. They may be
+/// of many receivers, of which only one is away.
+const PLACES_OF_SLOW_TASKS: usize = 8;
+/// Time for which the endpoints are left out whose secrets this process cannot open.
+const UNSIGNED_PAUSE: Duration = Duration::from_mins(1);
 /// Due deliveries that are read for each place.
 const CANDIDATES: usize = 2;
 /// Limits of an attempt. Together with the query that records it, it is shorter than a lease.
@@ -51,25 +57,15 @@ pub async fn dispatch(app: &Core) -> Result<bool, Error> {
 pub struct Sender {
     app: Core,
     client: Client,
-    running: JoinSet<Attempt>,
+    running: JoinSet<(Settled, Duration)>,
     /// Number of attempts in progress by endpoint.
     places: HashMap<i64, usize>,
-    /// Endpoints whose latest attempt got no reply.
-    silent: HashSet<i64>,
+    /// Endpoints whose latest attempt was slow or got no reply, with the places that they may take.
+    slow: HashMap<i64, usize>,
+    /// Endpoints whose secrets could not be opened, with the time from which it is tried again.
+    unsigned: HashMap<i64, Instant>,
     /// Attempts that have ended and are not recorded.
-    ended: Vec<Attempt>,
-}
-
-/// An attempt that has ended.
-struct Attempt {
-    claimed: Claimed,
-    settled: Settled,
-}
-
-impl Attempt {
-    fn is_gone(&self) -> bool {
-        self.settled.status_code == Some(StatusCode::GONE.as_u16())
-    }
+    ended: Vec<Settled>,
 }
 
 impl Sender {
@@ -81,7 +77,8 @@ impl Sender {
             client,
             running: JoinSet::new(),
             places: HashMap::new(),
-            silent: HashSet::new(),
+            slow: HashMap::new(),
+            unsigned: HashMap::new(),
             ended: Vec::new(),
         }
     }
@@ -92,17 +89,22 @@ impl Sender {
         !self.running.is_empty()
     }
 
-    /// Begins attempts at deliveries that are due, while there are places.
+    /// Begins attempts at deliveries that are due, while there are places. Without a key, this process sends nothing.
     ///
     /// # Errors
     /// Errors of the database.
     pub async fn begin(&mut self) -> Result<(), Error> {
+        if self.app.settings.sealer.is_none() {
+            return Ok(());
+        }
+        self.unsigned.retain(|_, until| *until > Instant::now());
         loop {
             let free = PLACES.saturating_sub(self.running.len() + self.ended.len());
             if free == 0 {
                 return Ok(());
             }
-            let full: Vec<i64> = self.places.keys().copied().filter(|one| self.free(*one) == 0).collect();
+            let known = self.places.keys().chain(self.unsigned.keys()).copied();
+            let full: Vec<i64> = known.filter(|one| self.free(*one) == 0).collect();
             let limit = CANDIDATES * free;
             let due = delivery::due(&self.app.db, &full, limit as u64);
             let due = self.app.with_timeout(due).await?;
@@ -131,11 +133,10 @@ impl Sender {
 
     /// The places that an endpoint may take now.
     fn free(&self, endpoint: i64) -> usize {
-        let most = if self.silent.contains(&endpoint) {
-            PLACES_WITHOUT_REPLY
-        } else {
-            PLACES_OF_ENDPOINT
-        };
+        if self.unsigned.contains_key(&endpoint) {
+            return 0;
+        }
+        let most = self.slow.get(&endpoint).copied().unwrap_or(PLACES_OF_ENDPOINT);
         most.saturating_sub(self.places.get(&endpoint).copied().unwrap_or_default())
     }
 
@@ -157,145 +158,129 @@ impl Sender {
         if self.ended.is_empty() {
             return Ok(());
         }
-        let settled: Vec<_> = self.ended.iter().map(|one| one.settled.clone()).collect();
-        let gone: Vec<&Claimed> = self
-            .ended
-            .iter()
-            .filter(|one| one.is_gone())
-            .map(|one| &one.claimed)
-            .collect();
-        let written = entity::write(&self.app.db, async |db| {
-            delivery::settle(db, &settled).await?;
-            disable(db, &gone).await
-        });
+        let written = entity::write(&self.app.db, async |db| delivery::settle(db, &self.ended).await);
         self.app.with_timeout(written).await?;
         for attempt in self.ended.drain(..) {
-            count(&attempt);
+            count(&attempt.outcome);
         }
         Ok(())
     }
 
-    fn end(&mut self, attempt: Result<Attempt, tokio::task::JoinError>) {
-        let attempt = match attempt {
-            Ok(attempt) => attempt,
+    fn end(&mut self, attempt: Result<(Settled, Duration), tokio::task::JoinError>) {
+        let (attempt, took) = match attempt {
+            Ok(ended) => ended,
             // A panic: this task begins again, and the delivery is due when its lease has ended.
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
-        let endpoint = attempt.claimed.endpoint.id;
+        let (endpoint, is_of_tasks) = (attempt.claimed.endpoint.id, attempt.claimed.endpoint.url.is_none());
         if let Some(places) = self.places.get_mut(&endpoint) {
             *places -= 1;
             if *places == 0 {
                 self.places.remove(&endpoint);
             }
         }
-        if attempt.settled.status_code.is_some() {
-            self.silent.remove(&endpoint);
+        if attempt.outcome == Outcome::Released {
+            self.unsigned.insert(endpoint, Instant::now() + UNSIGNED_PAUSE);
+        } else if attempt.status_code.is_some() && took < SLOW {
+            self.slow.remove(&endpoint);
         } else {
-            self.silent.insert(endpoint);
+            let places = if is_of_tasks {
+                PLACES_OF_SLOW_TASKS
+            } else {
+                PLACES_OF_SLOW
+            };
+            self.slow.insert(endpoint, places);
         }
         self.ended.push(attempt);
     }
 }
 
-/// Sends a message.
-async fn attempt(app: Core, client: Client, claimed: Claimed) -> Attempt {
-    let delivery = &claimed.delivery;
-    let (status, retry_after, error) = match send(&app, &client, &claimed).await {
-        Ok(Ok(reply)) if reply.status.is_success() => (Some(reply.status), None, None),
-        Ok(Ok(reply)) => (Some(reply.status), reply.retry_after, Some("status")),
-        Ok(Err(error)) => (None, None, Some(error.word())),
-        Err(error) => {
-            tracing::error!(delivery = delivery.id, ?error, "failed to sign a message");
-            (None, None, Some("internal"))
+/// Makes an attempt.
+async fn attempt(app: Core, client: Client, claimed: Claimed) -> (Settled, Duration) {
+    let begun = Instant::now();
+    let (status_code, outcome) = match sign(&app, &claimed) {
+        Ok(headers) => {
+            let sent = send(&client, &claimed, headers).await;
+            let status = sent.as_ref().ok().map(|reply| reply.status.as_u16());
+            (status, outcome(&claimed, &sent))
         }
-    };
-    let outcome = match error {
-        None => Outcome::Delivered,
-        Some(error) => {
-            let failures = u32::try_from(delivery.failures + 1).unwrap_or(u32::MAX);
-            let is_gone = status == Some(StatusCode::GONE);
-            let pause = pause(failures, random(), retry_after).filter(|_| !is_gone);
-            tracing::info!(
-                delivery = delivery.id,
-                webhook = claimed.endpoint.id,
-                error,
-                status = status.map(|status| status.as_u16()),
-                failures,
-                "an attempt to deliver a message failed"
+        Err(error) => {
+            let (delivery, webhook) = (&claimed.delivery.id, claimed.endpoint.id);
+            tracing::warn!(
+                delivery,
+                webhook,
+                ?error,
+                "failed to sign a message; another worker may have the key"
             );
-            Outcome::Failed { error, pause }
+            (None, Outcome::Released)
         }
     };
     let settled = Settled {
-        id: delivery.id.clone(),
-        attempt: delivery.attempt,
-        status_code: status.map(|status| status.as_u16()),
+        claimed,
+        status_code,
         outcome,
     };
-    Attempt { claimed, settled }
+    (settled, begun.elapsed())
 }
 
-async fn send(
-    app: &Core,
-    client: &Client,
-    claimed: &Claimed,
-) -> Result<Result<outbound::Reply, outbound::Error>, Error> {
+/// The headers of a message, with a signature of each secret.
+fn sign(app: &Core, claimed: &Claimed) -> Result<[(&'static str, String); 3], Error> {
     let Claimed { delivery, endpoint } = claimed;
-    let (at, body) = (unix_seconds(), delivery.payload.text());
+    let at = unix_seconds();
     let mut signatures = Vec::new();
     for stored in [Some(endpoint.secret.as_str()), endpoint.signing_previous()]
         .into_iter()
         .flatten()
     {
-        signatures.push(Secret::open(app, endpoint.owner(), stored)?.sign(&delivery.id, at, body)?);
+        let secret = Secret::open(app, endpoint.owner(), stored)?;
+        signatures.push(secret.sign(&delivery.id, at, delivery.payload.text())?);
     }
-    let (at, signatures) = (at.to_string(), signatures.join(" "));
-    let headers = Headers::parse([
-        ("webhook-id", delivery.id.as_str()),
-        ("webhook-timestamp", at.as_str()),
-        ("webhook-signature", signatures.as_str()),
-    ]);
-    // Checked again, because the setting may have changed.
-    let post = Target::parse(client.policy(), &delivery.url).and_then(|target| {
-        Ok(Post {
-            target,
-            headers: headers?,
-            body: Bytes::copy_from_slice(body.as_bytes()),
-        })
-    });
-    Ok(match post {
-        Ok(post) => client.post(post, LIMITS).await,
-        Err(error) => Err(error),
-    })
+    Ok([
+        ("webhook-id", delivery.id.clone()),
+        ("webhook-timestamp", at.to_string()),
+        ("webhook-signature", signatures.join(" ")),
+    ])
 }
 
-/// Disables the endpoints whose receivers have answered with 410, and removes the URLs of tasks.
-async fn disable(db: &DatabaseTransaction, gone: &[&Claimed]) -> Result<(), DbErr> {
-    let mut events = Vec::new();
-    for Claimed { delivery, endpoint } in gone {
-        let disabled = if endpoint.url.is_some() {
-            let disabled = webhook::disable(db, endpoint.id, Reason::Gone).await?;
-            delivery::end_waiting(db, endpoint.id, None).await?;
-            disabled
-        } else if let Some(task) = delivery.task_id {
-            let was_set = task::forget_webhook(db, TaskId(task)).await?;
-            delivery::end_waiting(db, endpoint.id, Some(TaskId(task))).await?;
-            was_set.then(|| endpoint.clone())
-        } else {
-            None
-        };
-        if let Some(endpoint) = disabled {
-            events.push(Event::of_disabled_webhook(&disabled_by(delivery, &endpoint))?);
-        }
-    }
-    event::append(db, events).await
+async fn send(client: &Client, claimed: &Claimed, headers: [(&str, String); 3]) -> Result<Reply, outbound::Error> {
+    let Claimed { delivery, .. } = claimed;
+    let post = Post {
+        // Checked again, because the setting may have changed.
+        target: Target::parse(client.policy(), &delivery.url)?,
+        headers: Headers::parse(headers.iter().map(|(name, value)| (*name, value.as_str())))?,
+        body: Bytes::copy_from_slice(delivery.payload.text().as_bytes()),
+    };
+    client.post(post, LIMITS).await
 }
 
-fn count(attempt: &Attempt) {
-    let outcome = match &attempt.settled.outcome {
+fn outcome(claimed: &Claimed, sent: &Result<Reply, outbound::Error>) -> Outcome {
+    let (status, retry_after, error) = match sent {
+        Ok(reply) if reply.status.is_success() => return Outcome::Delivered,
+        Ok(reply) => (Some(reply.status), reply.retry_after, "status"),
+        Err(error) => (None, None, error.word()),
+    };
+    let failures = u32::try_from(claimed.delivery.failures + 1).unwrap_or(u32::MAX);
+    tracing::info!(
+        delivery = claimed.delivery.id,
+        webhook = claimed.endpoint.id,
+        error,
+        status = status.map(|status| status.as_u16()),
+        failures,
+        "an attempt to deliver a message failed"
+    );
+    let pause = pause(failures, random(), retry_after);
+    match status {
+        Some(StatusCode::GONE) => Outcome::Gone { pause },
+        _ => Outcome::Failed { error, pause },
+    }
+}
+
+fn count(outcome: &Outcome) {
+    let outcome = match outcome {
         Outcome::Delivered => "delivered",
         Outcome::Failed { pause: Some(_), .. } => "retried",
-        Outcome::Failed { pause: None, .. } => "failed",
+        Outcome::Failed { pause: None, .. } | Outcome::Gone { .. } => "failed",
+        Outcome::Released => "released",
     };
     metrics::counter!("rushes_webhook_attempts_total", "outcome" => outcome).increment(1);
 }

@@ -16,3 +16,4 @@ mod library;
 mod names;
 mod tasks;
 mod watch;
+mod webhooks;

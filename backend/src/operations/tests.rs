@@ -102,7 +102,7 @@ fn every_operation_documents_its_errors_and_its_security() {
     DELETE /api/webhooks/{id} (bearer)
     GET /api/webhooks/{id} (bearer)
     PATCH /api/webhooks/{id} (bearer)
-    POST /api/webhooks/{id}/rotate-secret (bearer)
+    POST /api/webhooks/{id}/secret/rotate (bearer)
     POST /api/webhooks/{id}/test (bearer)
     GET /livez
     GET /metrics

@@ -14,7 +14,6 @@ use axum::http::StatusCode;
 use chrono::Utc;
 use domain::Code;
 use domain::account::{Password, Username};
-use domain::recipe_reader::{FieldError, FieldProblem};
 use std::net::{IpAddr, Ipv4Addr};
 
 impl FromBody for accounts::SignUp {
@@ -66,13 +65,7 @@ fn require_fields<const N: usize>(fields: [(&str, Option<String>); N]) -> Result
     if missing.peek().is_none() {
         return Ok(fields.map(|(_, value)| value.unwrap_or_default()));
     }
-    let absent = |name: &str| FieldError {
-        field: name.to_owned(),
-        problem: FieldProblem::Missing,
-    };
-    Err(missing.fold(Refusal::new(Code::FieldsMissing), |refusal, name| {
-        refusal.unparsed_field(absent(name))
-    }))
+    Err(missing.fold(Refusal::new(Code::FieldsMissing), Refusal::missing_field))
 }
 
 problems!(SignUpProblems: FieldsMissing, PasswordsDiffer, PasswordTooShort, PasswordTooLong, PasswordCommon, UsernameInvalid,

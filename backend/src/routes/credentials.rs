@@ -13,8 +13,6 @@ use app::credentials::{self, NewCredential};
 use app::idempotency::Fingerprint;
 use axum::Json;
 use axum::extract::State;
-use domain::Code;
-use domain::recipe_reader::{FieldError, FieldProblem};
 use entity::credential;
 use serde_json::json;
 
@@ -26,14 +24,7 @@ impl FromBody for NewCredential {
 
     fn check(body: NewCredentialBody) -> Result<Self, Refusal> {
         let fingerprint = Fingerprint::of(&json!(body));
-        let required = |field: &str, value: Option<String>| {
-            value.ok_or_else(|| {
-                Refusal::new(Code::FieldsMissing).unparsed_field(FieldError {
-                    field: field.to_owned(),
-                    problem: FieldProblem::Missing,
-                })
-            })
-        };
+        let required = |field: &str, value: Option<String>| value.ok_or_else(|| Refusal::of_missing_field(field));
         Ok(Self {
             name: read_name(&required("name", body.name)?)?,
             endpoint: required("endpoint", body.endpoint)?,

@@ -17,7 +17,7 @@ use app::recipe_choice::read_recipe;
 use axum::Json;
 use axum::extract::State;
 use domain::Code;
-use domain::recipe_reader::{FieldError, FieldProblem, stored};
+use domain::recipe_reader::stored;
 use entity::preset;
 use serde_json::json;
 
@@ -28,15 +28,12 @@ impl FromBody for preset::Content {
     type Wire = PresetContentBody;
 
     fn check(body: PresetContentBody) -> Result<Self, Refusal> {
-        let recipe = body.recipe.ok_or_else(|| missing("recipe"))?;
+        let recipe = body.recipe.ok_or_else(|| Refusal::of_missing_field("recipe"))?;
         let recipe = read_recipe(&recipe.to_string())?;
         let is_valid = |text: &String| text.chars().count() <= SUMMARY_CHARS && !text.contains(char::is_control);
         if body.summary.as_ref().is_some_and(|text| !is_valid(text)) {
             let detail = format!("accepted: at most {SUMMARY_CHARS} characters in one line");
-            return Err(Refusal::new(Code::RequestInvalid).unparsed_field(FieldError {
-                field: "summary".to_owned(),
-                problem: FieldProblem::Invalid(detail),
-            }));
+            return Err(Refusal::of_invalid_field("summary", detail));
         }
         Ok(Self {
             summary: body.summary,
@@ -51,7 +48,7 @@ impl FromBody for NewPreset {
     fn check(body: NewPresetBody) -> Result<Self, Refusal> {
         let NewPresetBody { name, summary, recipe } = body;
         let fingerprint = Fingerprint::of(&json!([name, summary, recipe]));
-        let name = read_name(&name.ok_or_else(|| missing("name"))?)?;
+        let name = read_name(&name.ok_or_else(|| Refusal::of_missing_field("name"))?)?;
         let content = preset::Content::check(PresetContentBody { summary, recipe })?;
         Ok(Self {
             name,
@@ -59,13 +56,6 @@ impl FromBody for NewPreset {
             fingerprint,
         })
     }
-}
-
-fn missing(field: &str) -> Refusal {
-    Refusal::new(Code::FieldsMissing).unparsed_field(FieldError {
-        field: field.to_owned(),
-        problem: FieldProblem::Missing,
-    })
 }
 
 fn built_in_view(preset: domain::preset::Preset, state: &AppState) -> PresetView {

@@ -15,8 +15,6 @@ use app::uploads::resumable;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use domain::Code;
-use domain::recipe_reader::{FieldError, FieldProblem};
 use entity::upload;
 use serde_json::json;
 use std::ops::RangeInclusive;
@@ -30,7 +28,7 @@ impl FromBody for resumable::New {
 
     fn check(body: PresignedUploadBody) -> Result<Self, Refusal> {
         let fingerprint = Fingerprint::of(&json!([body.bytes, body.file_name, body.content_type]));
-        let bytes = body.bytes.ok_or_else(|| missing("bytes"))?;
+        let bytes = body.bytes.ok_or_else(|| Refusal::of_missing_field("bytes"))?;
         let bytes = u64::try_from(bytes).map_err(|_| Refusal::of_invalid_field("bytes", "accepted: from 1"))?;
         check_media_type(&body.content_type.unwrap_or_default())?;
         Ok(Self {
@@ -72,7 +70,7 @@ impl FromBody for Parts {
     type Wire = CompletePartsBody;
 
     fn check(body: CompletePartsBody) -> Result<Self, Refusal> {
-        let etags = body.etags.ok_or_else(|| missing("etags"))?;
+        let etags = body.etags.ok_or_else(|| Refusal::of_missing_field("etags"))?;
         let is_etag =
             |etag: &String| (1..=ETAG_BYTES).contains(&etag.len()) && etag.bytes().all(|byte| byte.is_ascii_graphic());
         if !etags.iter().all(is_etag) {
@@ -86,13 +84,6 @@ impl FromBody for Parts {
         }
         Ok(Self { etags, sha256 })
     }
-}
-
-fn missing(field: &str) -> Refusal {
-    Refusal::new(Code::FieldsMissing).unparsed_field(FieldError {
-        field: field.to_owned(),
-        problem: FieldProblem::Missing,
-    })
 }
 
 problems!(CreateProblems: FieldsMissing, FileEmpty, RequestInvalid, JsonInvalid, IdempotencyKeyInvalid, TokenMissing, TokenInvalid,

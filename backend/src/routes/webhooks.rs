@@ -10,15 +10,13 @@ use crate::request_context::RequestContext;
 use crate::routes::deliveries::delivery_view;
 use api::reply::Message;
 use api::webhooks::{
-    DeliveryView, NewWebhookBody, WebhookChangeBody, WebhookList, WebhookSecret, WebhookView, WebhookWithSecret,
+    DeliveryView, NewWebhookBody, WebhookList, WebhookPatchBody, WebhookSecret, WebhookView, WebhookWithSecret,
 };
 use app::idempotency::{Fingerprint, Outcome};
-use app::webhooks::{self, NewWebhook, Secret, WebhookChange, event_types};
+use app::webhooks::{self, NewWebhook, Secret, WebhookPatch, event_types};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use domain::Code;
-use domain::recipe_reader::{FieldError, FieldProblem};
 use entity::webhook;
 use serde_json::json;
 
@@ -31,24 +29,18 @@ impl FromBody for NewWebhook {
             event_types: words,
         } = body;
         let fingerprint = Fingerprint::of(&json!([url, words]));
-        let url = url.ok_or_else(|| {
-            Refusal::new(Code::FieldsMissing).unparsed_field(FieldError {
-                field: "url".to_owned(),
-                problem: FieldProblem::Missing,
-            })
-        })?;
         Ok(Self {
-            url,
+            url: url.ok_or_else(|| Refusal::of_missing_field("url"))?,
             event_types: event_types(words.unwrap_or_default())?,
             fingerprint,
         })
     }
 }
 
-impl FromBody for WebhookChange {
-    type Wire = WebhookChangeBody;
+impl FromBody for WebhookPatch {
+    type Wire = WebhookPatchBody;
 
-    fn check(body: WebhookChangeBody) -> Result<Self, Refusal> {
+    fn check(body: WebhookPatchBody) -> Result<Self, Refusal> {
         Ok(Self {
             url: body.url,
             event_types: body.event_types.map(event_types).transpose()?,
@@ -150,14 +142,15 @@ pub(crate) async fn show(Owned(webhook): Owned<webhook::Model>) -> Json<WebhookV
 
 /// Changes a webhook.
 ///
-/// Its URL, its types of events, or if it is enabled. A webhook that was disabled because of a 410 is enabled so again.
+/// Its URL, its types of events, or if it is enabled. A webhook that was disabled because of its receiver is enabled so
+/// again.
 #[utoipa::path(patch, operation_id = "update_webhook", path = "/webhooks/{id}", tag = "webhooks", params(("id" = i64, Path, description = "The id of the webhook")),
-    security(("bearer" = [])), request_body(content = WebhookChangeBody, description = "The fields to change"),
+    security(("bearer" = [])), request_body(content = WebhookPatchBody, description = "The fields to change"),
     responses((status = 200, description = "The webhook", body = WebhookView), UpdateProblems))]
 pub(crate) async fn update(
     State(state): State<AppState>,
     Owned(webhook): Owned<webhook::Model>,
-    Body(change): Body<WebhookChange>,
+    Body(change): Body<WebhookPatch>,
 ) -> Result<Json<WebhookView>, Error> {
     let changed = webhooks::update(&state.app, &webhook, change).await?;
     Ok(Json(view(changed)))
@@ -181,7 +174,7 @@ pub(crate) async fn remove(
 /// Makes a new secret for a webhook.
 ///
 /// For the next 24 hours, each message has two signatures: with the new secret and with the one before it.
-#[utoipa::path(post, operation_id = "rotate_webhook_secret", path = "/webhooks/{id}/rotate-secret", tag = "webhooks", params(("id" = i64, Path, description = "The id of the webhook")),
+#[utoipa::path(post, operation_id = "rotate_webhook_secret", path = "/webhooks/{id}/secret/rotate", tag = "webhooks", params(("id" = i64, Path, description = "The id of the webhook")),
     security(("bearer" = [])), responses((status = 200, description = "The webhook with its new secret", body = WebhookWithSecret), RotateProblems))]
 pub(crate) async fn rotate_secret(
     State(state): State<AppState>,

@@ -1,15 +1,15 @@
-//! Attempts at deliveries: which are due, the claim, and the outcome.
+//! The beginning of attempts at deliveries: which are due, and the claim.
 
 use super::{Column, Entity, Model};
 use crate::{lease, webhook};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{LockBehavior, LockType};
-use sea_orm::{DatabaseConnection, DatabaseTransaction, ExprTrait, QueryOrder, QuerySelect, QueryTrait, UpdateMany};
-use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
+use sea_orm::{DatabaseConnection, ExprTrait, QueryOrder, QuerySelect, QueryTrait};
+use std::collections::HashMap;
 
-/// The oldest deliveries that are due, of all endpoints but these: the ids of message and endpoint, at most `limit`.
-/// New messages come before those that are tried again.
+/// Deliveries that are due, of all endpoints but these: the ids of message and endpoint, at most `limit`. New messages
+/// come first, the oldest of them before the others, then those that are tried again. So while an endpoint gets new
+/// messages as fast as they are sent, its retries wait.
 ///
 /// # Errors
 /// Any database error.
@@ -38,7 +38,7 @@ pub struct Claimed {
     pub endpoint: webhook::Model,
 }
 
-/// Takes those of these deliveries that are still due.
+/// Takes those of these deliveries that are still due. Their URL is the one that their endpoint has now.
 ///
 /// # Errors
 /// Any database error. Some may have been taken then, until their leases end.
@@ -60,88 +60,13 @@ pub async fn claim(db: &DatabaseConnection, ids: Vec<String>) -> Result<Vec<Clai
     ids.dedup();
     let endpoints = webhook::by_ids(db, ids).await?;
     let endpoints: HashMap<i64, webhook::Model> = endpoints.into_iter().map(|one| (one.id, one)).collect();
-    // Deliveries disappear with their endpoint.
-    let with_endpoint = taken.into_iter().filter_map(|delivery| {
+    // Deliveries disappear with their endpoint, and have ended if it was disabled since.
+    let with_endpoint = taken.into_iter().filter_map(|mut delivery| {
         let endpoint = endpoints.get(&delivery.endpoint_id)?.clone();
-        Some(Claimed { delivery, endpoint })
+        if let Some(url) = &endpoint.url {
+            delivery.url.clone_from(url);
+        }
+        endpoint.disabled_at.is_none().then_some(Claimed { delivery, endpoint })
     });
     Ok(with_endpoint.collect())
-}
-
-/// The outcome of an attempt.
-#[derive(Clone, Debug)]
-pub struct Settled {
-    /// The id of the message.
-    pub id: String,
-    /// The number of the attempt.
-    pub attempt: i32,
-    /// The status of the reply, if there was one.
-    pub status_code: Option<u16>,
-    /// The outcome.
-    pub outcome: Outcome,
-}
-
-/// The outcome of an attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The receiver has accepted the message.
-    Delivered,
-    /// The attempt has failed.
-    Failed {
-        /// A word for the reason.
-        error: &'static str,
-        /// Time until the next attempt; `None` after the last one.
-        pause: Option<Duration>,
-    },
-}
-
-/// Records the outcomes of attempts. An attempt whose delivery was taken by another one since is left out.
-///
-/// # Errors
-/// Any database error.
-pub async fn settle(db: &DatabaseTransaction, settled: &[Settled]) -> Result<(), DbErr> {
-    let mut delivered: BTreeMap<Option<u16>, Vec<(String, i32)>> = BTreeMap::new();
-    for one in settled {
-        match one.outcome {
-            Outcome::Delivered => {
-                let same = delivered.entry(one.status_code).or_default();
-                same.push((one.id.clone(), one.attempt));
-            }
-            Outcome::Failed { error, pause } => fail(db, one, error, pause).await?,
-        }
-    }
-    for (status, attempts) in delivered {
-        let is_latest = Expr::tuple([Expr::col(Column::Id), Expr::col(Column::Attempt)]);
-        let update = of_attempt(status)
-            .filter(is_latest.in_tuples(attempts))
-            .col_expr(Column::RunAtMs, Expr::value(Option::<i64>::None))
-            .col_expr(Column::EndedAt, Expr::value(crate::now()))
-            .col_expr(Column::Error, Expr::value(Option::<String>::None))
-            .col_expr(Column::Delivered, Expr::value(true));
-        update.exec(db).await?;
-    }
-    Ok(())
-}
-
-/// An update with what each attempt sets.
-fn of_attempt(status: Option<u16>) -> UpdateMany<Entity> {
-    Entity::update_many()
-        .filter(Column::RunAtMs.is_not_null())
-        .col_expr(Column::StatusCode, Expr::value(status.map(i32::from)))
-        .col_expr(Column::AttemptedAt, Expr::value(crate::now()))
-}
-
-async fn fail(db: &DatabaseTransaction, settled: &Settled, error: &str, pause: Option<Duration>) -> Result<(), DbErr> {
-    let update = of_attempt(settled.status_code)
-        .filter(Column::Id.eq(settled.id.as_str()))
-        .filter(Column::Attempt.eq(settled.attempt))
-        .col_expr(Column::Failures, Expr::col(Column::Failures).add(1))
-        .col_expr(Column::Error, Expr::value(error));
-    let update = match pause {
-        Some(pause) => update.col_expr(Column::RunAtMs, crate::in_ms(db, crate::millis(pause))),
-        None => update
-            .col_expr(Column::RunAtMs, Expr::value(Option::<i64>::None))
-            .col_expr(Column::EndedAt, Expr::value(crate::now())),
-    };
-    update.exec(db).await.map(drop)
 }

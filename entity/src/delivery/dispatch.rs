@@ -64,7 +64,7 @@ pub async fn dispatch(db: &DatabaseConnection) -> Result<(usize, usize), DbErr> 
 
 async fn insert(db: &DatabaseTransaction, events: &[event::Model]) -> Result<usize, DbErr> {
     let users: BTreeSet<i64> = events.iter().map(|event| event.user_id).collect();
-    let endpoints = webhook::enabled(db, users.into_iter().collect()).await?;
+    let endpoints = webhook::lock_enabled(db, users.into_iter().collect()).await?;
     let mut rows = Vec::new();
     for event in events {
         for endpoint in &endpoints {

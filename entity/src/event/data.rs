@@ -139,8 +139,10 @@ pub struct DisabledWebhook {
     pub task_id: Option<i64>,
     /// The URL.
     pub url: String,
-    /// The message that was answered with 410.
+    /// The message whose attempt was the reason.
     pub delivery_id: String,
     /// The time since which nothing is sent.
     pub disabled_at: DateTime<Utc>,
+    /// The word of a `webhook::Reason`.
+    pub disabled_reason: String,
 }

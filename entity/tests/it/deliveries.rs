@@ -9,7 +9,7 @@ use sea_orm::ConnectionTrait;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-async fn endpoint(db: &DatabaseConnection, owner: UserId, event_types: &[&str]) -> webhook::Model {
+pub(crate) async fn endpoint(db: &DatabaseConnection, owner: UserId, event_types: &[&str]) -> webhook::Model {
     let new = webhook::New {
         url: "https://hooks.example.com/".to_owned(),
         event_types: EventTypes(event_types.iter().map(|&word| word.to_owned()).collect()),
@@ -19,7 +19,7 @@ async fn endpoint(db: &DatabaseConnection, owner: UserId, event_types: &[&str]) 
     created.await.unwrap()
 }
 
-async fn dispatch_all(db: &DatabaseConnection) -> usize {
+pub(crate) async fn dispatch_all(db: &DatabaseConnection) -> usize {
     let mut deliveries = 0;
     while delivery::has_events(db).await.unwrap() {
         deliveries += delivery::dispatch(db).await.unwrap().1;
@@ -27,7 +27,7 @@ async fn dispatch_all(db: &DatabaseConnection) -> usize {
     deliveries
 }
 
-async fn listed(db: &DatabaseConnection, owner: UserId) -> Vec<Model> {
+pub(crate) async fn listed(db: &DatabaseConnection, owner: UserId) -> Vec<Model> {
     let page = Page {
         limit: 1_000,
         ..Page::default()
@@ -35,17 +35,16 @@ async fn listed(db: &DatabaseConnection, owner: UserId) -> Vec<Model> {
     delivery::list(db, owner, page).await.unwrap()
 }
 
-async fn claim_all(db: &DatabaseConnection) -> Vec<Claimed> {
+pub(crate) async fn claim_all(db: &DatabaseConnection) -> Vec<Claimed> {
     let due = delivery::due(db, &[], 100).await.unwrap();
     delivery::claim(db, due.into_iter().map(|(id, _)| id).collect())
         .await
         .unwrap()
 }
 
-async fn settle(db: &DatabaseConnection, claimed: &Claimed, outcome: Outcome) {
+pub(crate) async fn settle(db: &DatabaseConnection, claimed: &Claimed, outcome: Outcome) {
     let settled = Settled {
-        id: claimed.delivery.id.clone(),
-        attempt: claimed.delivery.attempt,
+        claimed: claimed.clone(),
         status_code: Some(500),
         outcome,
     };
@@ -123,7 +122,8 @@ async fn a_delivery_is_claimed_once_and_again_after_its_lease_and_a_late_outcome
     let failed = listed(&db, owner).await.remove(0);
     assert_eq!((failed.failures, failed.status_code), (1, Some(500)));
     assert!(claim_all(&db).await.is_empty(), "it waits");
-    let again = delivery::send_again(&db, &failed.id, &failed.url).await.unwrap();
+    let again = entity::write(&db, async |db| delivery::send_again(db, &failed.id, &failed.url).await);
+    let again = again.await.unwrap();
     assert_eq!((again.failures, again.status()), (0, DeliveryStatus::Pending));
     let third = claim_all(&db).await.remove(0);
     settle(&db, &third, Outcome::Delivered).await;
@@ -150,10 +150,10 @@ async fn an_account_has_one_secret_for_tasks_and_no_secret_is_in_debug_output() 
         ),
         (0, vec![])
     );
-    let rotated = webhook::rotate(&db, first.id, "n3w", Duration::from_hours(1))
-        .await
-        .unwrap()
-        .unwrap();
+    let rotated = entity::write(&db, async |db| {
+        webhook::rotate(db, first.id, "n3w", Duration::from_hours(1)).await
+    });
+    let rotated = rotated.await.unwrap().unwrap();
     assert_eq!(
         (rotated.secret.as_str(), rotated.signing_previous()),
         ("n3w", Some("s3cret"))

@@ -9,6 +9,7 @@ mod connection_errors;
 mod costs;
 mod damaged_files;
 mod deliveries;
+mod delivery_outcomes;
 mod events;
 mod fetches;
 mod full_disk;

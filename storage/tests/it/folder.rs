@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
-use storage::{Folder, S3Credentials, s3_server};
+use storage::{Folder, S3Credentials, Storage, s3_server};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -128,4 +128,57 @@ async fn links_that_are_put_into_a_watched_directory_are_not_followed_by_writes_
     fs::remove_file(&done).unwrap();
     assert!(folder.move_to(&file, "done/clip.mp4").await.unwrap());
     assert!(done.join("clip.mp4").exists());
+}
+
+#[tokio::test]
+async fn a_pipe_or_a_link_that_takes_the_name_of_a_file_is_not_opened() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    fs::write(path("a.mp4"), "a").unwrap();
+    fs::write(path("b.mp4"), "b").unwrap();
+    let folder = Folder::open(&format!("file://{}", directory.path().display()), None).unwrap();
+    let files = folder.list().await.unwrap();
+    assert_eq!(files.len(), 2);
+    nix::unistd::mkfifo(&path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    fs::rename(path("pipe"), path("a.mp4")).unwrap();
+    fs::rename(path("b.mp4"), path("other")).unwrap();
+    symlink(path("other"), path("b.mp4")).unwrap();
+    for file in files {
+        let read = tokio::time::timeout(std::time::Duration::from_secs(5), folder.read(&file));
+        assert!(read.await.expect("it blocks").is_err(), "{}", file.name);
+    }
+}
+
+#[tokio::test]
+async fn a_new_file_with_the_name_length_time_and_inode_of_an_earlier_one_is_another_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.mp4");
+    let folder = Folder::open(directory.path().to_str().unwrap(), None).unwrap();
+    let old = fs::FileTimes::new().set_modified(std::time::SystemTime::UNIX_EPOCH);
+    let mut etags = std::collections::HashSet::new();
+    for _ in 0..2 {
+        let file = fs::File::create(&path).unwrap();
+        file.set_times(old).unwrap();
+        assert!(etags.insert(folder.list().await.unwrap()[0].etag.clone()));
+        fs::remove_file(&path).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+#[tokio::test]
+async fn the_password_of_an_endpoint_is_refused_and_not_repeated() {
+    let url = "s3://media/in?endpoint=http://me:hush@127.0.0.1:9";
+    let credentials = || S3Credentials {
+        access_key_id: "key".to_owned(),
+        secret_access_key: "secret".to_owned(),
+    };
+    let folder = Folder::open(url, Some(credentials())).unwrap_err().to_string();
+    let storage = Storage::open(&url.replace("/in", ""), Some(credentials()))
+        .await
+        .err()
+        .unwrap()
+        .to_string();
+    for text in [folder, storage] {
+        assert!(text.contains("user name") && !text.contains("hush"), "{text}");
+    }
 }

@@ -145,7 +145,7 @@ pub(super) const OPERATIONS: &[(&str, Access, Body)] = &[
     ),
     ("DELETE /api/webhooks/{id}", Resource(Kind::Webhook), Nothing),
     (
-        "POST /api/webhooks/{id}/rotate-secret",
+        "POST /api/webhooks/{id}/secret/rotate",
         Resource(Kind::Webhook),
         Nothing,
     ),

@@ -55,7 +55,7 @@ async fn signatures_are_valid_for_the_published_packages_also_after_a_rotation()
     verify(directory, &tools, &received, &[first]).await;
 
     let path = format!("/api/webhooks/{}", created["id"]);
-    let rotated = caller.post(&format!("{path}/rotate-secret"), &json!({})).await;
+    let rotated = caller.post(&format!("{path}/secret/rotate"), &json!({})).await;
     assert_eq!(rotated.status, 200, "{rotated:?}");
     let second = rotated.body["secret"].as_str().unwrap();
     assert!(second != first && rotated.body["previous_secret_expires_at"].is_string());

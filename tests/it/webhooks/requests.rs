@@ -16,6 +16,11 @@ async fn an_invalid_webhook_is_refused_with_a_code() {
     for (body, code) in [
         (json!({ "url": "ftp://hooks.example.com" }), "webhook_url_invalid"),
         (json!({ "url": "hooks.example.com" }), "webhook_url_invalid"),
+        (json!({ "url": "https://hooks.example.com/\0" }), "webhook_url_invalid"),
+        (
+            json!({ "url": "https://hooks.example.com/\r\nX" }),
+            "webhook_url_invalid",
+        ),
         (
             json!({ "url": "https://me:secret@hooks.example.com" }),
             "webhook_url_invalid",

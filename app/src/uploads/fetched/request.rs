@@ -2,7 +2,6 @@
 
 use crate::Error;
 use crate::app::Core;
-use crate::sealing::CannotOpen;
 use anyhow::Context as _;
 use domain::UserId;
 use serde::{Deserialize, Serialize};
@@ -36,9 +35,9 @@ impl Request {
         if stored.starts_with(PLAIN) {
             return Ok(serde_json::from_str(stored).context("failed to parse a request")?);
         }
-        let opened = app.sealer()?.open(&purpose(user), stored);
-        let json = opened.map_err(|CannotOpen| anyhow::anyhow!("a request was sealed with another key"))?;
-        Ok(serde_json::from_slice(&json).context("failed to parse a request")?)
+        let opened = app.sealer()?.open_text(&purpose(user), stored);
+        let json = opened.context("a request was sealed with another key")?;
+        Ok(serde_json::from_str(&json).context("failed to parse a request")?)
     }
 }
 

@@ -2,12 +2,15 @@
 
 use super::{Watched, scans};
 use crate::fixture::MP4;
+use app::watch::{Watch, Watcher, describe};
+use domain::account::{Email, Username};
 use entity::watched_file;
 use std::fs;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
+use storage::Folder;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
@@ -136,4 +139,63 @@ async fn rows_of_files_that_were_moved_long_ago_are_removed_unless_the_file_is_h
     let rows = watched_file::long_moved(db, source.to_str().unwrap(), Duration::ZERO, 10).await;
     let keys: Vec<_> = rows.unwrap().into_iter().map(|row| row.key).collect();
     assert_eq!(keys, ["here.mp4", "new.mp4"]);
+}
+
+#[tokio::test]
+async fn a_refused_file_that_is_put_back_is_tried_anew() {
+    let watched = Watched::new().await;
+    let mut watcher = watched.watcher();
+    watched.put("letter.mp4", "no media");
+    scans(&mut watcher, 3).await;
+    assert_eq!(watched.error_of("letter.mp4")["code"], "not_media");
+    watched
+        .execute("UPDATE watched_files SET error_code = 'upload_too_large'")
+        .await;
+    for _ in 0..2 {
+        fs::rename(watched.path("failed/letter.mp4"), watched.path("letter.mp4")).unwrap();
+        fs::remove_file(watched.path("failed/letter.mp4.error.json")).unwrap();
+        scans(&mut watcher, 4).await;
+        assert_eq!(watched.error_of("letter.mp4")["code"], "not_media");
+    }
+    assert_eq!(watched.listed(""), ["done", "failed"]);
+}
+
+#[tokio::test]
+async fn files_stay_while_an_image_of_the_recipe_is_missing() {
+    let watched = Watched::new().await;
+    let recipe = r#"{"watermark": {"image": "absent"}, "outputs": [{"kind": "mp4"}]}"#;
+    let watch = Watch {
+        folder: Folder::open(watched.root().to_str().unwrap(), None).unwrap(),
+        user: None,
+        preset: String::new(),
+        recipe: Some(recipe.to_owned()),
+        settle: Duration::ZERO,
+    };
+    let error = watch.check(&watched.fixture.app).await.unwrap_err();
+    assert!(describe(&error).contains("absent"), "{error:?}");
+    watched.put("clip.mp4", MP4);
+    let mut watcher = Watcher::new((*watched.fixture.app).clone(), watch);
+    let failed = async |watcher: &mut Watcher| watcher.scan(&CancellationToken::new()).await.unwrap();
+    failed(&mut watcher).await;
+    assert!(failed(&mut watcher).await[0].reason.contains("absent"));
+    assert_eq!(watched.listed(""), ["clip.mp4", "done", "failed"]);
+}
+
+#[tokio::test]
+async fn a_second_account_does_not_stop_the_folder_of_the_first() {
+    let watched = Watched::new().await;
+    let mut watcher = watched.watcher();
+    watched.put("a.mp4", MP4);
+    scans(&mut watcher, 2).await;
+    let (name, email) = (
+        Username::parse("bea").unwrap(),
+        Email::parse("bea@example.com").unwrap(),
+    );
+    let another = entity::write(&watched.fixture.app.db, async |db| {
+        entity::user::create(db, &name, &email, "hash".to_owned()).await
+    });
+    another.await.unwrap();
+    watched.put("b.mp4", MP4);
+    scans(&mut watcher, 2).await;
+    assert_eq!(watched.names().await.len(), 2);
 }

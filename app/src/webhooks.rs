@@ -230,6 +230,15 @@ pub async fn secret_for_tasks(app: &App, user: UserId) -> Result<(webhook::Model
     Ok((row, secret))
 }
 
+/// Makes a new secret for the `webhook_url` of tasks, also if the one before cannot be read.
+///
+/// # Errors
+/// `sealing_unavailable`; errors of the database.
+pub async fn rotate_secret_for_tasks(app: &App, user: UserId) -> Result<(webhook::Model, Secret), Error> {
+    let row = app.with_timeout(ensure_for_tasks(app, &app.db, user)).await?;
+    rotate_secret(app, &row).await
+}
+
 /// The row of the secret for URLs of tasks. Call it in the transaction that stores such a URL.
 pub(crate) async fn ensure_for_tasks(
     app: &Core,

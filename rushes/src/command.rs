@@ -124,6 +124,14 @@ async fn run(command: Command, role: Role, mut settings: Settings) -> anyhow::Re
         }
         Command::Up | Command::Backend | Command::Worker | Command::Migrate => {}
     }
+    if role == Role::Watch
+        && let Some(file) = settings.database_file().filter(|file| !file.exists())
+    {
+        anyhow::bail!(
+            "there is no database {}; set RUSHES_DATA_DIR or DATABASE_URL to those of the service",
+            file.display()
+        );
+    }
     permissions::prepare(&settings)?;
     let _lock = data_dir::lock(&settings, role)?;
     let db = components::database(&settings).await?;

@@ -162,7 +162,7 @@ fn child_memory(available: Option<u64>, children: usize) -> u64 {
 
 /// Warns of combinations of settings that work only under conditions.
 pub(crate) fn warn_of_risks(settings: &Settings, role: Role) {
-    let split = matches!(role, Role::Backend | Role::Worker | Role::Watch);
+    let split = matches!(role, Role::Backend | Role::Worker);
     if split && settings.redis_url.is_none() {
         tracing::warn!("no REDIS_URL: workers find tasks by polling the database once a second");
     }

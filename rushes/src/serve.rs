@@ -77,7 +77,6 @@ pub(crate) async fn worker(settings: Settings, db: DatabaseConnection) -> anyhow
 
 /// Watches a folder, and does nothing else.
 pub(crate) async fn watch(settings: Settings, db: DatabaseConnection) -> anyhow::Result<()> {
-    components::warn_of_risks(&settings, Role::Watch);
     let watched = settings.watch.as_ref().context("there is no folder to watch")?;
     let watch = components::watch(&settings, watched)?;
     let storage = components::storage(&settings).await?;

@@ -219,3 +219,17 @@ async fn a_watcher_without_a_folder_or_an_account_does_not_start() {
         assert!(!server.log().contains("hush"), "{command}: {}", server.log());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watcher_beside_no_service_creates_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path().join("in");
+    fs::create_dir(&folder).unwrap();
+    let mut server = Server::start_in(&format!("watch {}", folder.display()), directory.path(), &[]);
+    assert_eq!(server.ended().await.code(), Some(1));
+    assert!(server.log().contains("there is no database"), "{}", server.log());
+    assert_eq!(
+        (count(&folder), directory.path().join("data/rushes.db").exists()),
+        (0, false)
+    );
+}

@@ -1,12 +1,12 @@
 //! The secret of signatures: `whsec_` and the base64 of 32 random bytes (Standard Webhooks). In the database it is
 //! sealed for its account.
 
-use crate::Error;
 use crate::app::Core;
+use crate::{Error, Refusal};
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use domain::UserId;
+use domain::{Code, UserId};
 use standardwebhooks::Webhook;
 use std::fmt;
 
@@ -42,10 +42,14 @@ impl Secret {
     /// Reads what [`Secret::seal`] has written.
     ///
     /// # Errors
-    /// `sealing_unavailable`; an internal error if the key of the operator is another one.
+    /// `sealing_unavailable`, also if the key of the operator is another one.
     pub(crate) fn open(app: &Core, owner: UserId, sealed: &str) -> Result<Self, Error> {
         let opened = app.sealer()?.open_text(&purpose(owner), sealed);
-        Ok(Self(opened.context("the secret of a webhook cannot be opened")?))
+        let unreadable = |_| {
+            let detail = "the secret was encrypted with another RUSHES_SEALING_KEY; accepted: a new secret";
+            Refusal::new(Code::SealingUnavailable).detail(detail)
+        };
+        Ok(Self(opened.map_err(unreadable)?))
     }
 
     /// A sealed secret, which stands in a reply that is stored.

@@ -227,14 +227,17 @@ async fn attempt(app: Core, client: Client, claimed: Claimed) -> (Settled, Durat
 fn sign(app: &Core, claimed: &Claimed) -> Result<[(&'static str, String); 3], Error> {
     let Claimed { delivery, endpoint } = claimed;
     let at = unix_seconds();
-    let mut signatures = Vec::new();
-    for stored in [Some(endpoint.secret.as_str()), endpoint.signing_previous()]
-        .into_iter()
-        .flatten()
-    {
+    let signature = |stored: &str| {
         let secret = Secret::open(app, endpoint.owner(), stored)?;
-        signatures.push(secret.sign(&delivery.id, at, delivery.payload.text())?);
-    }
+        secret.sign(&delivery.id, at, delivery.payload.text())
+    };
+    let mut signatures = vec![signature(&endpoint.secret)?];
+    // A secret that was made because the one before cannot be read signs alone.
+    signatures.extend(
+        endpoint
+            .signing_previous()
+            .and_then(|previous| signature(previous).ok()),
+    );
     Ok([
         ("webhook-id", delivery.id.clone()),
         ("webhook-timestamp", at.to_string()),

@@ -3,13 +3,15 @@
 use crate::fixture::Fixture;
 use crate::host::{Host, empty, hang, text};
 use app::idempotency::{Fingerprint, KeyGuard};
+use app::library::{Bounds, CursorKeys, Library};
 use app::sealing::Sealer;
 use app::webhooks::{self, NewWebhook, Sender};
-use app::{Core, Settings};
+use app::{App, Core, Settings};
 use entity::delivery::{self, Model, Page};
 use entity::webhook::{self, EventTypes};
 use entity::{ConnectionTrait, event};
 use outbound::{Client, Policy};
+use queue::Queue;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -133,6 +135,42 @@ async fn a_worker_without_the_key_leaves_messages_to_one_that_has_it() {
     attempt(&mut service.sender()).await;
     assert!(service.delivery(&id).await.delivered);
     assert_eq!(service.webhook_now(webhook.id).await.failing_since, None);
+}
+
+#[tokio::test]
+async fn after_a_change_of_the_key_a_new_secret_signs_alone() {
+    let service = Service::new().await;
+    let host = Host::new(vec![empty()]).await;
+    let webhook = service.webhook(&host.url("127.0.0.1")).await;
+    let (before, user) = (&service.fixture.app, service.fixture.user);
+    webhooks::secret_for_tasks(before, user).await.unwrap();
+    let library = Library::new(
+        tempfile::tempdir().unwrap().path().into(),
+        Bounds::default(),
+        CursorKeys::derive([]),
+    );
+    let settings = Settings {
+        sealer: Some(Sealer::new(&[2; 32], None)),
+        ..Settings::clone(&before.settings)
+    };
+    let app = &App::new(
+        before.db.clone(),
+        before.storage.clone(),
+        Queue::in_memory(),
+        library,
+        settings,
+    );
+    let refused = webhooks::secret_for_tasks(app, user).await.unwrap_err();
+    assert!(
+        matches!(&refused, app::Error::Client(refusal) if refusal.code == domain::Code::SealingUnavailable),
+        "{refused:?}"
+    );
+    webhooks::rotate_secret_for_tasks(app, user).await.unwrap();
+    webhooks::secret_for_tasks(app, user).await.unwrap();
+    webhooks::rotate_secret(app, &webhook).await.unwrap();
+    let id = service.send_test(&webhook).await;
+    attempt(&mut service.sender_with(Some(Sealer::new(&[2; 32], None)))).await;
+    assert!(service.delivery(&id).await.delivered);
 }
 
 #[tokio::test]

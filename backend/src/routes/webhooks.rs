@@ -219,7 +219,6 @@ pub(crate) async fn rotate_task_secret(
     State(state): State<AppState>,
     principal: Principal,
 ) -> Result<Json<WebhookSecret>, Error> {
-    let (webhook, _) = webhooks::secret_for_tasks(&state.app, principal.account).await?;
-    let (webhook, secret) = webhooks::rotate_secret(&state.app, &webhook).await?;
+    let (webhook, secret) = webhooks::rotate_secret_for_tasks(&state.app, principal.account).await?;
     Ok(Json(secret_view(&webhook, secret)))
 }

@@ -36,7 +36,7 @@ pub struct Session {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum VerifyDepth {
-    /// The first second of the video and the last GOP.
+    /// The first and the last GOP.
     #[default]
     Fast,
     /// All frames.

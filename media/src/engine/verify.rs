@@ -4,7 +4,7 @@
 //! an error, and storage can damage files after they were written.
 //!
 //! *Mechanism.* A child that has never seen the source opens each output, reads all of its packets, decodes the first
-//! second and the last GOP (or everything, see [`VerifyDepth`]), and returns measurements. It decides nothing:
+//! and the last GOP (or everything, see [`VerifyDepth`]), and returns measurements. It decides nothing:
 //! [`domain::plan::verify`] compares the measurements with the plan and the report in the worker.
 //!
 //! - [`mod@file`]: a file with one container. Frame count, keyframes, decode errors, digests of copied packets.

@@ -193,7 +193,7 @@ fn cover_art_is_not_a_video_stream() {
 }
 
 #[test]
-fn damage_in_the_first_second_and_the_last_gop_of_an_output_is_counted() {
+fn damage_in_the_first_and_last_gop_of_an_output_is_counted() {
     let grain = "-f lavfi -i testsrc2=s=320x180:r=30:d=4,noise=all_seed=1:alls=9:allf=t";
     let source = clip(
         "grain.mp4",
@@ -213,12 +213,8 @@ fn damage_in_the_first_second_and_the_last_gop_of_an_output_is_counted() {
         matches!(found, OutputFacts::File(found) if found.decode_errors > 0)
     };
     // Four seconds are two GOPs. Some damage results in a valid bitstream by chance.
-    for (decoded, least) in [(2..23, 5), (53..98, 12)] {
-        let positions = decoded.clone().step_by(3);
-        let (count, detected) = (positions.len(), positions.filter(is_detected).count());
-        assert!(
-            detected >= least,
-            "{detected} of {count} positions in {decoded:?} percent"
-        );
+    for group in [3..48, 53..98] {
+        let detected = group.clone().step_by(3).filter(is_detected).count();
+        assert!(detected >= 12, "{detected} of 15 positions in {group:?} percent");
     }
 }

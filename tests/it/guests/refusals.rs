@@ -3,10 +3,15 @@
 use super::{creation, execute, guest, link, session, tasks};
 use crate::tus::video;
 use crate::tus_expiry::wait_until_removed;
+use entity::upload;
+use futures::channel::mpsc::{UnboundedSender, unbounded};
 use reqwest::Method;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
+use std::io;
+use std::time::Duration;
 use tests::{Options, Reply, TestApp, Tus};
+use tokio::task::JoinHandle;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_that_may_not_be_used_tells_why() {
@@ -206,6 +211,38 @@ async fn limits_of_a_link_are_checked() {
     assert_eq!((reply.status, reply.code()), (409, "guest_links_too_many"));
 }
 
+/// A request of which the service has received the first half.
+struct Sending {
+    chunks: UnboundedSender<io::Result<Vec<u8>>>,
+    rest: Vec<u8>,
+    request: JoinHandle<reqwest::Result<reqwest::Response>>,
+}
+
+impl Sending {
+    async fn begin(app: &TestApp, guest: &Tus, path: &str, bytes: &[u8]) -> Self {
+        let (chunks, received) = unbounded();
+        let (first, rest) = bytes.split_at(bytes.len() / 2);
+        chunks.unbounded_send(Ok(first.to_vec())).unwrap();
+        let request = guest
+            .patch(path, 0, Vec::new())
+            .body(reqwest::Body::wrap_stream(received));
+        let request = tokio::spawn(request.send());
+        let held = || upload::Entity::find().filter(upload::Column::Holder.is_not_null());
+        while held().one(&app.db).await.unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let rest = rest.to_vec();
+        Self { chunks, rest, request }
+    }
+
+    /// Sends the second half and returns the reply.
+    async fn end(self) -> Reply {
+        self.chunks.unbounded_send(Ok(self.rest)).unwrap();
+        drop(self.chunks);
+        Reply::read(self.request.await.unwrap().unwrap()).await
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_ends_after_its_link_is_revoked_becomes_no_task_until_that_is_undone() {
     let app = TestApp::idle().await;
@@ -219,27 +256,9 @@ async fn a_file_that_ends_after_its_link_is_revoked_becomes_no_task_until_that_i
         let changed = request.json(&json!({ "revoked": revoked })).send().await.unwrap();
         assert_eq!(changed.status(), 200);
     };
-    let (sender, chunks) = futures::channel::mpsc::unbounded();
-    let (first, rest) = bytes.split_at(500_000);
-    sender.unbounded_send(Ok::<_, std::io::Error>(first.to_vec())).unwrap();
-    let request = guest
-        .patch(&path, 0, Vec::new())
-        .body(reqwest::Body::wrap_stream(chunks));
-    let request = tokio::spawn(request.send());
-    while entity::upload::Entity::find()
-        .one(&app.db)
-        .await
-        .unwrap()
-        .unwrap()
-        .holder
-        .is_none()
-    {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    let sending = Sending::begin(&app, &guest, &path, &bytes).await;
     set_revoked(true).await;
-    sender.unbounded_send(Ok(rest.to_vec())).unwrap();
-    drop(sender);
-    let reply = Reply::read(request.await.unwrap().unwrap()).await;
+    let reply = sending.end().await;
     assert_eq!((reply.status, reply.code()), (410, "guest_link_revoked"), "{reply:?}");
     assert!(tasks(&owner).await.is_empty());
     let waiting = async || entity::upload::received_from_guests(&app.db, 9).await.unwrap().len();
@@ -259,24 +278,12 @@ async fn the_uploads_of_a_removed_link_are_removed_and_one_that_ends_then_is_tol
     }
     let bytes = video(&app, 1_000_000);
     let path = guest.create("clip.mp4", bytes.len()).await;
-    let (sender, chunks) = futures::channel::mpsc::unbounded();
-    let (first, rest) = bytes.split_at(500_000);
-    sender.unbounded_send(Ok::<_, std::io::Error>(first.to_vec())).unwrap();
-    let request = guest
-        .patch(&path, 0, Vec::new())
-        .body(reqwest::Body::wrap_stream(chunks));
-    let request = tokio::spawn(request.send());
-    let held = || entity::upload::Entity::find().filter(entity::upload::Column::Holder.is_not_null());
-    while held().one(&app.db).await.unwrap().is_none() {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    let sending = Sending::begin(&app, &guest, &path, &bytes).await;
     assert_eq!(
         owner.delete(&format!("/api/guest-links/{}", link["id"])).await.status,
         200
     );
-    sender.unbounded_send(Ok(rest.to_vec())).unwrap();
-    drop(sender);
-    let reply = Reply::read(request.await.unwrap().unwrap()).await;
+    let reply = sending.end().await;
     assert_eq!((reply.status, reply.code()), (404, "guest_link_not_found"), "{reply:?}");
     assert!(tasks(&owner).await.is_empty());
     let events = owner.get("/api/events").await.body;

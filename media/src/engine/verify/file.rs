@@ -1,11 +1,10 @@
-//! Verification of a file: reads all packets, and decodes the first second and the last GOP, or everything.
+//! Verification of a file: reads all packets, and decodes the first and the last GOP, or everything.
 //!
 //! The head and the tail are read in parallel with a demuxer each; the thread of the tail also probes. The head reads
-//! the whole file: it counts frames, sums up digests of copied packets, and feeds the peak check, but decodes only the
-//! first second of the first GOP. Wrong parameter sets, a wrong order of frames and a wrong sample table show there,
-//! and GOPs of copies may last 10 s. The tail seeks to the last keyframe and decodes to the end, because truncation and
-//! late errors of an encoder are found there. Decoders run on one thread, since libavcodec with several threads returns
-//! frames before it knows their errors.
+//! the whole file: it counts frames, sums up digests of copied packets, and feeds the peak check, but decodes the first
+//! GOP only. The tail seeks to the last keyframe and decodes to the end, because truncation and late errors of an
+//! encoder are found there. Decoders run on one thread, since libavcodec with several threads returns frames before it
+//! knows their errors.
 
 use crate::engine::cancel::Cancel;
 use crate::engine::decode::stream_decoder::StreamDecoder;
@@ -32,8 +31,6 @@ use std::fs::File;
 use std::path::Path;
 use std::{io, thread};
 
-/// Duration in microseconds of the video, and of the audio beside it, that is decoded at the start of a file.
-const DECODED_HEAD_US: i64 = 1_000_000;
 /// Duration of audio in microseconds that is decoded at each end of a file without video.
 const DECODED_AUDIO_US: i64 = 2_000_000;
 
@@ -138,38 +135,6 @@ struct Head {
     copied: Copied,
 }
 
-/// The part of the video that the head reader decodes: it ends with the first GOP, or after [`DECODED_HEAD_US`].
-struct VideoHead {
-    /// Time of the first frame in microseconds.
-    start_us: Option<i64>,
-    /// Longest duration in microseconds.
-    longest_us: i64,
-    is_over: bool,
-}
-
-impl VideoHead {
-    fn new(input: &Input) -> Self {
-        // The demuxer of GIF cannot seek, so the reader of the tail decodes nothing of it.
-        let longest_us = if input.format().name() == "gif" {
-            i64::MAX
-        } else {
-            DECODED_HEAD_US
-        };
-        Self {
-            start_us: None,
-            longest_us,
-            is_over: false,
-        }
-    }
-
-    fn push(&mut self, packet: &Packet, time_us: i64) {
-        let is_first = self.start_us.is_none();
-        let start_us = *self.start_us.get_or_insert(time_us);
-        let is_next_gop = !is_first && packet.is_key();
-        self.is_over |= is_next_gop || time_us.saturating_sub(start_us) >= self.longest_us;
-    }
-}
-
 /// An output with decoders for its first video and audio stream.
 struct OutputReader {
     input: Input,
@@ -196,11 +161,10 @@ impl OutputReader {
         Ok(Self { input, video, audio })
     }
 
-    /// Reads all packets. Decodes the first second of the first GOP, or the first audio of a file without video, or
-    /// everything.
+    /// Reads all packets. Decodes the first GOP, or the first audio of a file without video, or everything.
     fn read_all(mut self, options: &VerifyOptions<'_>) -> Result<Head, Failure> {
         let VerifyOptions { report, depth, cancel } = *options;
-        let (mut frames, mut head) = (0, VideoHead::new(&self.input));
+        let (mut frames, mut gops) = (0, 0);
         // Of the first frame in the file, also if an edit list hides it.
         let mut starts_with_keyframe = None;
         let mut audio_us = 0;
@@ -223,7 +187,7 @@ impl OutputReader {
             if is_video_packet {
                 starts_with_keyframe.get_or_insert(packet.is_key());
                 frames += u64::from(!is_hidden(&packet));
-                head.push(&packet, self.time_us(&packet));
+                gops += u32::from(packet.is_key());
             } else if let Some(decoder) = &self.audio {
                 let end_us = self
                     .time_us(&packet)
@@ -236,7 +200,7 @@ impl OutputReader {
             let is_decoded = if depth == VerifyDepth::Full {
                 true
             } else if self.video.is_some() {
-                !head.is_over
+                gops <= 1
             } else {
                 self.time_us(&packet) <= DECODED_AUDIO_US
             };
@@ -259,7 +223,7 @@ impl OutputReader {
     }
 
     /// Decodes the last GOP, or the last audio of a file without video. Returns the number of decode errors; 0 without
-    /// decoding if the head decodes all of it.
+    /// decoding if the file has one GOP, which the head decodes.
     fn read_tail(mut self, cancel: &Cancel) -> Result<u32, Failure> {
         let target_us = match &self.video {
             Some(_) => self.input.duration(),
@@ -270,8 +234,7 @@ impl OutputReader {
             return Ok(0);
         }
         while let Some(packet) = next_packet(&mut self.input, cancel)? {
-            let is_one_gop = self.is_video_packet(&packet) && self.is_first_frame(&packet);
-            if is_one_gop && self.input.duration() <= DECODED_HEAD_US {
+            if self.is_video_packet(&packet) && self.is_first_frame(&packet) {
                 return Ok(0);
             }
             self.decode(Some(&packet))?;

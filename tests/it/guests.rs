@@ -266,6 +266,28 @@ async fn a_received_file_whose_request_failed_becomes_a_task_in_the_background()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_guest_who_is_told_that_all_bytes_are_there_has_a_task() {
+    let app = TestApp::idle().await;
+    let owner = app.caller().await;
+    let link = link(&owner, json!({})).await;
+    let guest = guest(&app, &link).await;
+    let bytes = video(&app, 1_000_000);
+    let path = guest.create("clip.mp4", bytes.len()).await;
+    // As if the request with the last byte had not come to the task yet.
+    execute(&app, "UPDATE guest_links SET recipe = '1'").await;
+    assert_eq!(guest.send(&path, 0, bytes.clone()).await.status, 500);
+    let recipe = serde_json::to_string(&link["recipe"]).unwrap().replace('\'', "''");
+    execute(&app, &format!("UPDATE guest_links SET recipe = '{recipe}'")).await;
+    assert_eq!(guest.caller.get(&path).await.body["status"], "complete");
+    let offsets = join_all((0..8).map(|_| guest.offset(&path))).await;
+    assert_eq!(offsets, vec![bytes.len(); 8]);
+    let shown = guest.caller.get(&path).await.body;
+    assert_eq!(shown["status"], "finished");
+    assert_eq!(shown["task"]["status"], "uploaded");
+    assert_eq!(tasks(&owner).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_can_be_no_task_tells_the_guest_and_the_owner_why() {
     let app = TestApp::idle().await;
     let owner = app.caller().await;

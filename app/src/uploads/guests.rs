@@ -1,5 +1,5 @@
 //! Tasks of files that guests have sent. A guest makes no request for the task: it is created when the last byte is
-//! stored, in the request with this byte, or by a worker if that request did not come to it ([`finish_received`]).
+//! stored, in the request with this byte, in one that asks for the offset, or by a worker ([`finish_received`]).
 //!
 //! Both end in [`finish`], which hands an upload over once. An error that would come again is recorded with the upload,
 //! with an event for the owner.
@@ -16,6 +16,11 @@ use entity::{guest_link, upload};
 /// Number of uploads for which a worker creates tasks in one round.
 const BATCH: u64 = 16;
 
+/// Returns `true` if a guest's file is received and is no task yet.
+pub(super) fn awaits_task(row: &upload::Model) -> bool {
+    row.guest_link_id.is_some() && row.is_received() && row.task_id.is_none() && row.error_code.is_none()
+}
+
 /// Creates the task of a guest's file if it is received. Other uploads stay as they are.
 ///
 /// # Errors
@@ -26,7 +31,7 @@ pub(super) async fn create_task(app: &Core, row: &upload::Model) -> Result<(), E
     if let Some(code) = row.error_code.as_deref().and_then(Code::from_word) {
         return Err(code.into());
     }
-    if !row.is_received() || row.task_id.is_some() {
+    if !awaits_task(row) {
         return Ok(());
     }
     let Some(link) = app.with_timeout(guest_link::by_id(&app.db, id)).await? else {

@@ -161,20 +161,27 @@ const fn is_sent_here(upload: &upload::Model) -> bool {
 /// An upload with the offset from which the client can go on. A request that still writes to it ends first. If that one
 /// goes on, because it makes progress with something that takes longer, the offset is the one that is recorded.
 ///
+/// Clients take an offset at the end of the file as their success, so the task of a guest's file is created first. The
+/// request with the last byte may still be at it. A reason for which there is no task stays with the upload.
+///
 /// # Errors
 /// `upload_not_found`; errors of the database.
 pub async fn current_offset(app: &Core, uploader: &Uploader, id: &str) -> Result<upload::Model, Error> {
     let row = find(app, uploader, id).await?;
-    if row.holder.is_none() {
+    if row.holder.is_none() && !guests::awaits_task(&row) {
         return Ok(row);
     }
     let (app, uploader, id) = (app.clone(), uploader.clone(), id.to_owned());
     uninterrupted(async move {
-        match Session::take_over(&app, &uploader, &id, is_sent_here).await {
-            Ok(session) => Ok(session.release().await),
-            Err(error) if is_interrupted(&error) => find(&app, &uploader, &id).await,
-            Err(error) => Err(error),
+        let row = match Session::take_over(&app, &uploader, &id, is_sent_here).await {
+            Ok(session) => session.release().await,
+            Err(error) if is_interrupted(&error) => find(&app, &uploader, &id).await?,
+            Err(error) => return Err(error),
+        };
+        if let Err(error) = guests::create_task(&app, &row).await {
+            tracing::debug!(upload = id, ?error, "failed to create the task of a guest's file");
         }
+        Ok(row)
     })
     .await
 }

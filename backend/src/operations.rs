@@ -5,16 +5,20 @@ mod events;
 mod library;
 mod uploads;
 
-use crate::error::{Refusal, reply};
+use crate::error::{Error, Refusal, reply};
 use crate::openapi::{Api, response_of};
 use crate::routes::{
     auth, credentials, health, images, library as library_routes, metrics, plan, presets, report, tasks, video, videos,
 };
 use crate::{AppState, request_guards};
 use axum::Router;
+use axum::body::Bytes;
+use axum::http::header::CONTENT_TYPE;
 use axum::middleware::from_fn_with_state;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use domain::Code;
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
 use utoipa::OpenApi as _;
 use utoipa::openapi::{OpenApi as Document, RefOr, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
@@ -23,50 +27,45 @@ use utoipa_axum::routes;
 /// Path prefix of the API. All paths below it belong to the API: an unknown one is a problem, not a page.
 const PREFIX: &str = "/api";
 
+/// Operations of one area, with their descriptions.
+type Area = fn() -> OpenApiRouter<AppState>;
+
+/// Operations that answer within the request timeout, below [`PREFIX`].
+const REQUESTS: [Area; 11] = [
+    tasks,
+    images,
+    presets,
+    credentials,
+    videos,
+    library::library,
+    uploads::without_bytes,
+    uploads::guest_links,
+    events::events,
+    events::webhooks,
+    api_health,
+];
+
+/// Those that use the database before they know an account.
+const ANONYMOUS: [Area; 3] = [accounts, files, uploads::guests];
+
 /// The routes of the API. `router.rs` makes a trailing slash optional.
 pub(crate) fn router(state: &AppState) -> Router<AppState> {
     let reply_time = || from_fn_with_state(state.clone(), request_guards::limit_reply_time);
     let pauses = from_fn_with_state(state.clone(), request_guards::limit_pauses);
     let database = from_fn_with_state(state.clone(), request_guards::require_database);
-    let requests = requests().merge(anonymous().layer(database));
-    assembled(
-        requests.layer(reply_time()),
-        uploads::with_bytes().layer(pauses),
-        probes().layer(reply_time()),
-    )
-    .into()
+    let requests = routes_of(&REQUESTS).merge(routes_of(&ANONYMOUS).layer(database));
+    let uploads = routes_of(&[uploads::with_bytes]).layer(pauses);
+    let api = requests.layer(reply_time()).merge(uploads).fallback(route_not_found);
+    let probes = routes_of(&[probes]).layer(reply_time());
+    Router::new().nest(PREFIX, api).merge(probes)
 }
 
-/// The routes of all areas with their descriptions.
-fn assembled(
-    requests: OpenApiRouter<AppState>,
-    uploads: OpenApiRouter<AppState>,
-    probes: OpenApiRouter<AppState>,
-) -> OpenApiRouter<AppState> {
-    let api = requests.merge(uploads).fallback(route_not_found);
-    OpenApiRouter::with_openapi(Api::openapi())
-        .nest(PREFIX, api)
-        .merge(probes)
-}
-
-/// Operations that answer within the request timeout, below [`PREFIX`].
-fn requests() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .merge(tasks())
-        .merge(images())
-        .merge(presets())
-        .merge(credentials())
-        .merge(videos())
-        .merge(library::library())
-        .merge(uploads::without_bytes())
-        .merge(uploads::guest_links())
-        .merge(events::with_webhooks())
-        .routes(routes!(health::health))
-}
-
-/// Operations that use the database before they know an account.
-fn anonymous() -> OpenApiRouter<AppState> {
-    accounts().merge(files()).merge(uploads::guests())
+/// The routes of areas without their descriptions. These are dropped area by area, because together they are the largest
+/// part of what a process would have in memory.
+fn routes_of(areas: &[Area]) -> Router<AppState> {
+    areas
+        .iter()
+        .fold(Router::new(), |routes, area| routes.merge(Router::from(area())))
 }
 
 fn accounts() -> OpenApiRouter<AppState> {
@@ -131,15 +130,35 @@ fn probes() -> OpenApiRouter<AppState> {
         .routes(routes!(metrics::metrics))
 }
 
+fn api_health() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(health::health))
+}
+
 /// The reply to a path that has no route.
 pub(crate) async fn route_not_found() -> Response {
     reply(Refusal::new(Code::RouteNotFound))
 }
 
+/// Replies with the OpenAPI document. Its text is made for the first request, because few processes get one.
+pub(crate) async fn show_document() -> Result<Response, Error> {
+    static TEXT: OnceCell<Bytes> = OnceCell::const_new();
+    let text = TEXT
+        .get_or_try_init(async || {
+            let made = spawn_blocking(|| document().to_json()).await;
+            let text = made.map_err(anyhow::Error::from)?.map_err(anyhow::Error::from)?;
+            Ok::<_, Error>(text.into())
+        })
+        .await?;
+    Ok(([(CONTENT_TYPE, "application/json")], text.clone()).into_response())
+}
+
 /// The OpenAPI document of the whole API.
 #[must_use]
 pub fn document() -> Document {
-    let mut document = assembled(requests().merge(anonymous()), uploads::with_bytes(), probes()).into_openapi();
+    let areas = REQUESTS.iter().chain(&ANONYMOUS).chain(&[uploads::with_bytes as Area]);
+    let api = areas.fold(OpenApiRouter::new(), |described, area| described.merge(area()));
+    let described = OpenApiRouter::with_openapi(Api::openapi()).nest(PREFIX, api);
+    let mut document = described.merge(probes()).into_openapi();
     // Errors that an operation does not list have the same form as those that it lists.
     let any = || {
         ResponseBuilder::from(response_of([Code::Internal]))

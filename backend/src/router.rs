@@ -24,17 +24,20 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
 use tower_http::cors::CorsLayer;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+/// Path of the OpenAPI document.
+const DOCUMENT: &str = "/api/openapi.json";
 
 /// The router of the API: operations, Swagger UI, the landing page and the page of error codes.
 pub fn router(state: AppState) -> Router {
-    let document = operations::document();
     let routes = operations::router(&state)
         .route("/", get(landing::page))
         .route("/favicon.ico", get(landing::icon))
         .route("/embed/{id}", get(embed::page))
         .route("/docs/errors", get(codes::page))
-        .merge(SwaggerUi::new("/docs").url("/api/openapi.json", document))
+        .route(DOCUMENT, get(operations::show_document))
+        .merge(SwaggerUi::new("/docs").config(Config::from(DOCUMENT)))
         .fallback(operations::route_not_found);
     with_middleware(routes, state)
 }

@@ -5,13 +5,8 @@ use crate::routes::{deliveries, events, webhooks};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// Events and webhooks.
-pub(super) fn with_webhooks() -> OpenApiRouter<AppState> {
-    events().merge(webhooks())
-}
-
 /// Events as a list and as a stream. The time until a stream begins is limited, but not the stream.
-fn events() -> OpenApiRouter<AppState> {
+pub(super) fn events() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(events::list))
         .routes(routes!(events::stream))
@@ -19,7 +14,7 @@ fn events() -> OpenApiRouter<AppState> {
 }
 
 /// Webhooks, their secrets and the log of deliveries.
-fn webhooks() -> OpenApiRouter<AppState> {
+pub(super) fn webhooks() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(webhooks::list, webhooks::create))
         .routes(routes!(webhooks::show_secret))

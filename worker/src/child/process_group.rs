@@ -13,12 +13,14 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 /// Time for the kernel to end a killed process; after that it is left to the fork server.
 const REAP_TIMEOUT: Duration = Duration::from_secs(2);
-/// Pause between two polls of an ending process. A task waits for the end of its first child.
+/// Pause between two polls of an ending process that cannot be watched.
 const POLL_PAUSE: Duration = Duration::from_millis(1);
 
 /// A request to reap a leader that was killed.
@@ -93,11 +95,22 @@ impl ProcessGroup {
     }
 
     /// Waits until the leader has ended, at most `time`. Does not reap it.
+    #[allow(unsafe_code, reason = "a leaf module: a descriptor is registered")]
     pub(super) async fn wait(&self, time: Duration) {
-        let deadline = Instant::now() + time;
-        while !has_ended(&self.leader) && Instant::now() < deadline {
-            sleep(POLL_PAUSE).await;
-        }
+        let ended = async {
+            // SAFETY: the descriptor is borrowed, so it stays open as long as this watches it.
+            match unsafe { AsyncFd::register_with_interest(self.leader.as_fd(), Interest::READABLE) } {
+                Ok(leader) => drop(leader.readable().await),
+                // The kernel has no memory to watch it.
+                Err(_) => {
+                    while !self.has_ended() {
+                        sleep(POLL_PAUSE).await;
+                    }
+                }
+            }
+        };
+        // The caller sees if it has ended.
+        let _ = timeout(time, ended).await;
     }
 
     /// Kills the group and reaps the leader. `None` when the leader was reaped before or does not end in time.

@@ -40,7 +40,7 @@ def run() -> list[Row]:
     memory = f"peak of {RUNS} uploads; before the first: {before:.0f} MiB"
     detail = f"medians of {RUNS}: ours {listed(ours, 'MiB/s')}; nginx {listed(peers, 'MiB/s')}"
     return [
-        alone("upload.memory", peak, "MiB", at_most=64, detail=memory),
+        alone("upload.memory", peak, "MiB", at_most=40, detail=memory),
         in_turns("upload.speed", ours, peers, "MiB/s", at_least=0.5, detail=detail),
     ]
 

@@ -60,8 +60,8 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
     Router::new().nest(PREFIX, api).merge(probes)
 }
 
-/// The routes of areas without their descriptions. These are dropped area by area, because together they are the largest
-/// part of what a process would have in memory.
+/// The routes of areas without their descriptions. These are dropped area by area, because together they would be the
+/// largest part of the memory of a process.
 fn routes_of(areas: &[Area]) -> Router<AppState> {
     areas
         .iter()

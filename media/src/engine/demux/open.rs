@@ -7,7 +7,7 @@
 
 use crate::engine::cancel::Cancel;
 use crate::engine::demux::byte_ranges::ByteRangeReader;
-use crate::engine::demux::container::{has_alpha_layer, is_cover_art};
+use crate::engine::demux::container::{has_alpha_layer, is_cover_art, is_mp4};
 use crate::engine::demux::edited_file::{ByteEdits, EditedFile};
 use crate::engine::demux::file_structure::FileStructure;
 use crate::engine::demux::{early_times, matroska, mp4, transport_stream};
@@ -118,24 +118,43 @@ fn open_failure(head: &[u8], error: Error) -> Failure {
     }
 }
 
-/// Opens an output of the engine for verification.
+/// Opens an output of the engine for verification. Only its headers are read.
 ///
 /// # Errors
 /// The error of FFmpeg.
 pub(crate) fn open_output(file: &File, cancel: &Cancel) -> Result<Input, Error> {
-    let mut input = open(file, ByteEdits::default(), OUTPUT_CONTAINERS, cancel)?;
-    open::find_stream_info(&mut input, &[])?;
-    Ok(input)
+    open(file, ByteEdits::default(), OUTPUT_CONTAINERS, cancel)
 }
 
-/// Opens the concatenated segments of a rendition for verification.
+/// Opens the concatenated segments of a rendition for verification. Only their headers are read.
 ///
 /// # Errors
 /// The error of FFmpeg.
 pub(crate) fn open_rendition(segments: ByteRangeReader, cancel: &Cancel) -> Result<Input, Error> {
-    let mut input = open_stream(segments, "mov", cancel)?;
-    open::find_stream_info(&mut input, &[])?;
-    Ok(input)
+    open_stream(segments, "mov", cancel)
+}
+
+/// Reads the first packets of an output for what its headers lack.
+///
+/// # Errors
+/// The error of FFmpeg.
+pub(crate) fn read_stream_info(input: &mut Input) -> Result<(), Error> {
+    open::find_stream_info(input, &[])
+}
+
+/// As [`read_stream_info`], unless the headers suffice for a decoder: those of an MP4 contain its parameters, and the
+/// index of its video the times of all frames. Reading the packets then means decoding some frames twice.
+///
+/// # Errors
+/// The error of FFmpeg.
+pub(crate) fn read_stream_info_to_decode(input: &mut Input) -> Result<(), Error> {
+    let is_video = |stream: &Stream<'_>| parameters::codec_facts(&stream.parameters()).kind == MediaType::Video;
+    let mut rates = input.streams().filter(is_video).map(|stream| stream.avg_frame_rate());
+    // FFmpeg computes the rate from the index, which the fragments of a rendition do not have.
+    if is_mp4(input.format().name()) && rates.next().is_some_and(|rate| rate.numerator() > 0) {
+        return Ok(());
+    }
+    read_stream_info(input)
 }
 
 /// Refuses a file that FFmpeg did not open because it has more than [`MAX_OPENED_STREAMS`].

@@ -55,7 +55,9 @@ pub(crate) fn open_headers(
 pub(crate) fn find_stream_info(input: &mut Input, options: &[(&str, &str)]) -> Result<(), Error> {
     let streams = usize::try_from(input.nb_streams()).unwrap_or(0);
     let colors: Vec<_> = input.streams().map(|stream| codec_color(&stream)).collect();
-    let stream_options = || options.iter().copied().collect::<Dictionary<'_>>();
+    // The decoders tell properties of frames, which do not depend on the loop filter.
+    let options = || options.iter().copied().chain([("skip_loop_filter", "all")]);
+    let stream_options = || options().collect::<Dictionary<'_>>();
     // SAFETY: there are as many dictionaries as streams. FFmpeg replaces them by the options that it did not use, which
     // are owned again afterwards.
     unsafe {

@@ -10,7 +10,7 @@ use crate::engine::cancel::Cancel;
 use crate::engine::decode::stream_decoder::StreamDecoder;
 use crate::engine::demux::container::is_mp4;
 use crate::engine::demux::mp4::BoxHeader;
-use crate::engine::demux::open;
+use crate::engine::demux::open::{self, find_decoder};
 use crate::engine::demux::packets::next_packet;
 use crate::engine::error::{self, invalid_output};
 use crate::engine::ffi::packet::is_hidden;
@@ -25,6 +25,7 @@ use domain::Failure;
 use domain::probe::StreamKind;
 use domain::protocol::{Copied, FileFacts, VerifyDepth};
 use ffmpeg_next::format::context::Input;
+use ffmpeg_next::format::stream::Stream;
 use ffmpeg_next::frame::{Audio, Video};
 use ffmpeg_next::{Frame, Packet};
 use std::fs::File;
@@ -58,7 +59,7 @@ fn has_jpeg_end(file: &File, bytes: u64) -> bool {
     read(file, bytes.saturating_sub(2)).is_ok_and(|end| end == [0xff, 0xd9])
 }
 
-/// Measures an input of `bytes` bytes. `open` opens it anew each time.
+/// Measures an input of `bytes` bytes. `open` opens it anew each time, and reads its headers only.
 ///
 /// # Errors
 /// The input cannot be opened, probed or read.
@@ -70,6 +71,7 @@ where
     let (head, tail) = thread::scope(|scope| {
         let tail = thread::Builder::new().spawn_scoped(scope, || {
             let mut input = open()?;
+            open::read_stream_info(&mut input).map_err(|error| error::read_failure("the headers", error))?;
             let probe = probe::read(&mut input, bytes, cancel)?;
             let errors = match depth {
                 VerifyDepth::Fast => OutputReader::open(input)?.read_tail(cancel)?,
@@ -78,7 +80,7 @@ where
             Ok((probe, errors))
         });
         // The head opens the file itself: a seek to the start finds the first frame, but not the audio before it.
-        let head = open().and_then(OutputReader::open);
+        let head = open().and_then(OutputReader::open_headers);
         let head = head.and_then(|reader| reader.read_all(options));
         (head, error::join(tail))
     });
@@ -100,7 +102,7 @@ where
 
 /// Decodes a whole input. Returns the number of decode errors.
 pub(crate) fn count_decode_errors(input: Input, cancel: &Cancel) -> Result<u32, Failure> {
-    let mut reader = OutputReader::open(input)?;
+    let mut reader = OutputReader::open_headers(input)?;
     while let Some(packet) = next_packet(&mut reader.input, cancel)? {
         reader.decode(Some(&packet))?;
     }
@@ -143,15 +145,20 @@ struct OutputReader {
 }
 
 impl OutputReader {
+    /// Opens the decoders of an input of which only the headers were read.
+    fn open_headers(mut input: Input) -> Result<Self, Failure> {
+        open::read_stream_info_to_decode(&mut input).map_err(|error| error::read_failure("the headers", error))?;
+        Self::open(input)
+    }
+
     fn open(input: Input) -> Result<Self, Failure> {
         let probe = headers::read_headers(&input, 0);
         let first = |wanted: fn(&StreamKind) -> bool| {
-            let found = probe
-                .streams
-                .iter()
-                .find(|stream| wanted(&stream.kind) && stream.decodable);
+            // The pixel format is known only after packets were read, so `Stream::decodable` does not tell.
+            let mut found = probe.streams.iter().filter(|stream| wanted(&stream.kind));
+            let found = found.find_map(|stream| input.stream(stream.index).filter(has_decoder));
             found
-                .map(|stream| StreamDecoder::open_to_check(&input, stream.index))
+                .map(|stream| StreamDecoder::open_to_check(&input, stream.index()))
                 .transpose()
         };
         let (video, audio) = (
@@ -287,6 +294,10 @@ impl OutputReader {
             .map(StreamDecoder::damage_count)
             .sum()
     }
+}
+
+fn has_decoder(stream: &Stream<'_>) -> bool {
+    find_decoder(stream).is_some()
 }
 
 fn discard_frames(decoder: &mut StreamDecoder, frame: &mut Frame) -> Result<(), Failure> {

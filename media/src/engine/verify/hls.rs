@@ -14,7 +14,7 @@
 use crate::engine::demux::byte_ranges::{ByteRange, ByteRangeReader, top_level_boxes};
 use crate::engine::demux::open;
 use crate::engine::demux::packets::next_packet;
-use crate::engine::error::{invalid_output, unreadable_output};
+use crate::engine::error::{invalid_output, read_failure, unreadable_output};
 use crate::engine::mux::segment_boundaries::MILLISECOND_ROUNDING_US;
 use crate::engine::mux::segmenter::{Rendition, Segment, codec_string};
 use crate::engine::output::hls::master_playlist::{MASTER, MasterPlaylist, Variant, VideoFormat};
@@ -226,7 +226,9 @@ impl HlsDirectory<'_> {
                 .map_err(|_| invalid_output(&playlist, "cannot be opened"))
         };
         let layout = ByteRangeReader::new(Arc::clone(sections));
-        let times = self.segment_times(&mut open(sections)?, &layout)?;
+        let mut input = open(sections)?;
+        open::read_stream_info(&mut input).map_err(|error| read_failure("the headers", error))?;
+        let times = self.segment_times(&mut input, &layout)?;
         let mut start_us = 0;
         for (index, (segment, found)) in rendition.segments.iter().zip(&times).enumerate() {
             let end_us = start_us + segment.duration_us;

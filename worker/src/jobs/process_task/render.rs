@@ -154,8 +154,15 @@ impl Renderer<'_> {
             let session = self.env.session(InputFiles::default(), input.out.to_owned());
             children.start(session, unconfirmed)
         };
-        // The second child starts in the meantime and waits.
-        let (transcoded, verifier) = tokio::join!(self.transcode(&mut child, &input, report), start_verifier());
+        let (transcoded, verifier) = match self.probe(&mut child, report).await {
+            Ok(probes) => {
+                // The second child starts in the meantime and waits.
+                let transcode = self.transcode(&mut child, &input, &probes, report);
+                let (transcoded, verifier) = tokio::join!(transcode, start_verifier());
+                (transcoded, verifier.ok())
+            }
+            Err(failure) => (Err(failure), None),
+        };
         report.sandbox(&sandbox);
         let stderr = child.stderr_tail();
         if !stderr.is_empty() {
@@ -170,7 +177,7 @@ impl Renderer<'_> {
         // See the invariants above.
         child.finish().await;
         let mut verifier = match verifier {
-            Ok(verifier) if !verifier.has_ended() => verifier,
+            Some(verifier) if !verifier.has_ended() => verifier,
             // The machine may have lacked a resource when it started, or ended it since then, as the OOM killer does.
             // That must not cost the transcode.
             _ => start_verifier().await?,
@@ -193,28 +200,34 @@ impl Renderer<'_> {
         })
     }
 
-    /// Probes, plans and transcodes. The probes are stored in parallel.
-    async fn transcode(
-        &self,
-        child: &mut Child,
-        input: &PassInput<'_>,
-        report: &mut ReportBuilder,
-    ) -> Result<(Plan, TranscodeReport), Failure> {
+    /// Probes all sources.
+    async fn probe(&self, child: &mut Child, report: &mut ReportBuilder) -> Result<Vec<Probe>, Failure> {
         let mut probes = Vec::with_capacity(self.inputs.sources.len());
         for index in 0..self.inputs.sources.len() {
             probes.push(child.probe(index).await?);
         }
         report.phase_ended(|timings| &mut timings.probe_ms);
+        Ok(probes)
+    }
+
+    /// Plans and transcodes. The probes are stored in parallel.
+    async fn transcode(
+        &self,
+        child: &mut Child,
+        input: &PassInput<'_>,
+        probes: &[Probe],
+        report: &mut ReportBuilder,
+    ) -> Result<(Plan, TranscodeReport), Failure> {
         let transcode = async {
-            let plan = self.plan(&probes, input.copies, report)?;
-            let wall = wall_limit(&probes, &plan);
+            let plan = self.plan(probes, input.copies, report)?;
+            let wall = wall_limit(probes, &plan);
             let on_progress = |progress| {
                 self.progress.send_replace(progress);
             };
             let report = child.transcode(plan.clone(), wall, on_progress).await?;
             Ok((plan, report))
         };
-        tokio::join!(transcode, self.store_probes(&probes)).0
+        tokio::join!(transcode, self.store_probes(probes)).0
     }
 
     /// Timeout of the verification. With [`VerifyDepth::Full`] all outputs are decoded.

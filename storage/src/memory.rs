@@ -20,7 +20,7 @@
 //!
 //! *Rejected.* Reserving block by block: many uploads could hold incomplete parts and wait for each other for ever.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,6 +30,9 @@ use tokio::time::Instant;
 
 /// Size of the blocks in which data is collected and passed on.
 pub(crate) const BLOCK_BYTES: usize = 256 << 10;
+
+/// The address of each buffer is a multiple of this, as direct writes to disks need it (`open(2)`, `O_DIRECT`).
+pub(crate) const ALIGNMENT: usize = 4_096;
 
 /// Number of blocks of the whole process.
 const BLOCKS: u32 = 192;
@@ -46,7 +49,7 @@ const PART_TIMEOUT: Duration = Duration::from_secs(120);
 pub(crate) struct Memory {
     free: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
-    /// Empty buffers of [`BLOCK_BYTES`].
+    /// Empty buffers for [`BLOCK_BYTES`].
     buffers: Arc<Mutex<Vec<BytesMut>>>,
 }
 
@@ -95,7 +98,7 @@ impl Drop for Block {
         if reserved.semaphore().available_permits() + reserved.num_permits() == BLOCKS as usize {
             buffers.clear();
             buffers.shrink_to_fit();
-        } else if self.bytes.capacity() == BLOCK_BYTES {
+        } else if self.bytes.capacity() >= BLOCK_BYTES {
             let mut buffer = mem::take(&mut self.bytes);
             buffer.clear();
             buffers.push(buffer);
@@ -115,7 +118,13 @@ impl Memory {
     /// An empty buffer for one block.
     pub(crate) fn buffer(&self) -> BytesMut {
         let kept = self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        kept.unwrap_or_else(|| BytesMut::with_capacity(BLOCK_BYTES))
+        kept.unwrap_or_else(|| {
+            let mut buffer = BytesMut::with_capacity(BLOCK_BYTES + ALIGNMENT);
+            let before = buffer.as_ptr().align_offset(ALIGNMENT);
+            buffer.resize(before, 0);
+            buffer.advance(before);
+            buffer
+        })
     }
 
     /// Waits for memory for a part of this size. A part larger than the whole memory gets all of it.

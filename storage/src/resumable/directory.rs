@@ -8,12 +8,13 @@ use super::hash;
 use super::position::{Extent, Position, Proceed, Progress, in_use, not_found, split_for_block};
 use crate::error::Error;
 use crate::key::Key;
-use crate::memory::{BLOCK_BYTES, Memory, Reserved};
+use crate::memory::{ALIGNMENT, BLOCK_BYTES, Memory, Reserved};
 use bytes::{Bytes, BytesMut};
 use nix::sys::statvfs::fstatvfs;
 use sha2::{Digest, Sha256};
 use std::fs::{File, TryLockError};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -33,7 +34,7 @@ const COPY_BYTES: u64 = 32 << 20;
 pub(super) struct DirectoryAppender {
     key: Key,
     target: Option<Target>,
-    running: Option<JoinHandle<(Target, io::Result<()>)>>,
+    running: Option<Running>,
     /// The sync that the last checkpoint began, and what is durable after it.
     syncing: Option<(Progress, JoinHandle<io::Result<()>>)>,
     durable: Progress,
@@ -46,16 +47,54 @@ pub(super) struct DirectoryAppender {
 /// The locked file and the hash of the bytes in it.
 #[derive(Debug)]
 struct Target {
-    file: File,
+    output: Output,
     hash: Sha256,
 }
 
-impl Target {
+/// A block that is written on one thread and hashed on another.
+#[derive(Debug)]
+struct Running {
+    write: JoinHandle<(Output, io::Result<()>)>,
+    hash: JoinHandle<Sha256>,
+}
+
+/// The locked file, and where its next block goes.
+#[derive(Debug)]
+struct Output {
+    file: File,
+    /// The same file without the page cache. `None` if its file system has no such access.
+    direct: Option<File>,
+    at: u64,
+}
+
+impl Output {
     fn write(&mut self, block: &[u8]) -> io::Result<()> {
         check_free_space(&self.file)?;
-        self.file.write_all(block)?;
-        self.hash.update(block);
+        if !self.write_directly(block)? {
+            self.file.write_all_at(block, self.at)?;
+        }
+        self.at += block.len() as u64;
         Ok(())
+    }
+
+    /// Writes a block from its memory to the disk. Returns `false` if that is not possible: the position, the length
+    /// and the address of such blocks are multiples of [`ALIGNMENT`].
+    fn write_directly(&mut self, block: &[u8]) -> io::Result<bool> {
+        let is_aligned = self.at.is_multiple_of(ALIGNMENT as u64)
+            && block.len().is_multiple_of(ALIGNMENT)
+            && block.as_ptr().align_offset(ALIGNMENT) == 0;
+        let Some(direct) = self.direct.as_ref().filter(|_| is_aligned) else {
+            return Ok(false);
+        };
+        match direct.write_all_at(block, self.at) {
+            Ok(()) => Ok(true),
+            // The disk has larger sectors.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                self.direct = None;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -121,8 +160,8 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Opens and locks a file, and removes the bytes behind the position. `None` while another appender has the lock.
-fn open(path: &Path, bytes: u64) -> io::Result<Option<File>> {
-    let mut file = File::options().write(true).open(path)?;
+fn open(path: &Path, bytes: u64) -> io::Result<Option<Output>> {
+    let file = File::options().write(true).open(path)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Ok(None),
@@ -134,17 +173,21 @@ fn open(path: &Path, bytes: u64) -> io::Result<Option<File>> {
         return Err(io::ErrorKind::NotFound.into());
     }
     file.set_len(bytes)?;
-    file.seek(SeekFrom::Start(bytes))?;
-    Ok(Some(file))
+    let direct = File::options().write(true).custom_flags(libc::O_DIRECT).open(path);
+    Ok(Some(Output {
+        file,
+        direct: direct.ok(),
+        at: bytes,
+    }))
 }
 
 /// Opens and locks a file, and waits for the end of another appender.
-async fn open_when_free(position: &Position, root: &Path) -> Result<File, Error> {
+async fn open_when_free(position: &Position, root: &Path) -> Result<Output, Error> {
     let (key, begun) = (&position.key, Instant::now());
     loop {
         let (path, bytes) = (root.join(key.as_str()), position.bytes);
-        if let Some(file) = blocking(key, "write", move || open(&path, bytes)).await? {
-            return Ok(file);
+        if let Some(output) = blocking(key, "write", move || open(&path, bytes)).await? {
+            return Ok(output);
         }
         if begun.elapsed() > LOCK_TIMEOUT {
             return Err(Error::InUse { key: key.to_string() });
@@ -157,7 +200,7 @@ impl DirectoryAppender {
     pub(super) async fn open(position: &Position, root: &Path, memory: Memory) -> Result<Self, Error> {
         let (key, bytes) = (position.key.clone(), position.bytes);
         let hash = hash::from_text(position.hash_state.as_deref(), &key)?;
-        let file = open_when_free(position, root).await?;
+        let output = open_when_free(position, root).await?;
         Ok(Self {
             key,
             durable: Progress {
@@ -165,7 +208,7 @@ impl DirectoryAppender {
                 hash_state: hash::to_text(&hash),
                 ..Progress::default()
             },
-            target: Some(Target { file, hash }),
+            target: Some(Target { output, hash }),
             running: None,
             syncing: None,
             memory,
@@ -177,14 +220,15 @@ impl DirectoryAppender {
 
     pub(super) async fn write(&mut self, mut chunk: &[u8]) -> Result<(), Error> {
         while !chunk.is_empty() {
-            if self.buffer.len() == BLOCK_BYTES {
+            // A block ends at a multiple of its size, wherever the bytes before it ended.
+            if self.bytes.is_multiple_of(BLOCK_BYTES as u64) && !self.buffer.is_empty() {
                 self.pass_on().await?;
             }
             if self.reserved.is_none() {
                 self.reserved = Some(self.memory.part(BLOCK_BYTES).await);
                 self.buffer = self.memory.buffer();
             }
-            let (now, later) = split_for_block(chunk, self.buffer.len());
+            let (now, later) = split_for_block(chunk, (self.bytes % BLOCK_BYTES as u64) as usize);
             self.buffer.extend_from_slice(now);
             self.bytes += now.len() as u64;
             chunk = later;
@@ -196,14 +240,21 @@ impl DirectoryAppender {
         self.reserved.as_ref().is_some_and(|part| self.memory.is_overdue(part))
     }
 
-    /// Gives the collected bytes to a thread that writes and hashes them, after the block before.
+    /// Gives the collected bytes to threads that write and hash them, after the block before.
     async fn pass_on(&mut self) -> Result<(), Error> {
         let block = self.block();
-        let mut target = self.idle().await?;
-        self.running = Some(spawn_blocking(move || {
-            let written = target.write(&block);
-            (target, written)
-        }));
+        let Target { mut output, mut hash } = self.idle().await?;
+        let copy = block.clone();
+        self.running = Some(Running {
+            write: spawn_blocking(move || {
+                let written = output.write(&copy);
+                (output, written)
+            }),
+            hash: spawn_blocking(move || {
+                hash.update(&block);
+                hash
+            }),
+        });
         Ok(())
     }
 
@@ -222,9 +273,11 @@ impl DirectoryAppender {
             return Ok(target);
         }
         let running = self.running.take().ok_or_else(|| not_found(&self.key))?;
-        let done = running.await.map_err(io::Error::from);
         let failed = |source| Error::of_object_io("write", &self.key, source);
-        let (target, written) = done.map_err(failed)?;
+        let (written, hash) = tokio::join!(running.write, running.hash);
+        let (output, written) = written.map_err(|error| failed(error.into()))?;
+        let hash = hash.map_err(|error| failed(error.into()))?;
+        let target = Target { output, hash };
         if let Err(source) = written {
             self.target = Some(target);
             return Err(failed(source));
@@ -252,7 +305,7 @@ impl DirectoryAppender {
             hash_state: hash::to_text(&target.hash),
             ..Progress::default()
         };
-        let file = target.file.try_clone();
+        let file = target.output.file.try_clone();
         self.target = Some(target);
         let file = file.map_err(|source| Error::of_object_io("write", &self.key, source))?;
         self.syncing = Some((progress, spawn_blocking(move || file.sync_data())));
@@ -279,7 +332,7 @@ impl DirectoryAppender {
             Err(_) => self.target.take(),
         };
         if let Some(target) = target {
-            let cut = spawn_blocking(move || target.file.set_len(bytes));
+            let cut = spawn_blocking(move || target.output.file.set_len(bytes));
             if !matches!(cut.await, Ok(Ok(()))) {
                 tracing::warn!(key = %self.key, "failed to cut an unfinished file; its next request does");
             }

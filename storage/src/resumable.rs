@@ -96,6 +96,19 @@ impl Appender {
         }
     }
 
+    /// Begins to write the whole blocks that wait for those before, so that they do not hold memory while their client
+    /// pauses. A checkpoint does so as well.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::Unavailable`]. The caller must not write any more then.
+    pub async fn pass_on(&mut self) -> Result<(), Error> {
+        match &mut self.0 {
+            Kind::Directory(appender) => appender.pass_on().await,
+            // A part is sent when it is complete.
+            Kind::Bucket(_) => Ok(()),
+        }
+    }
+
     /// Returns `true` if other uploads wait for memory and this one has held its memory for too long.
     #[must_use]
     pub fn is_overdue(&self) -> bool {

@@ -267,7 +267,10 @@ impl Receiver<'_> {
     async fn record(&mut self) -> Result<(), End> {
         (self.checkpoint_at, self.recorded_at) = (self.bytes, Instant::now());
         let recorded = if self.checksum.is_some() {
-            self.session.renew().await
+            match self.appender.pass_on().await {
+                Ok(()) => self.session.renew().await,
+                Err(error) => Err(gone(error)),
+            }
         } else {
             let extent = Extent::Ready;
             self.session.checkpoint(&mut self.appender, extent).await

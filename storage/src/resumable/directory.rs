@@ -3,6 +3,13 @@
 //! Bytes are written while the next ones arrive, and are synced to disk while the ones after them are written: a
 //! checkpoint on the way begins a sync and returns what the sync before it made durable. So neither the network nor the
 //! disk waits for the other.
+//!
+//! Whole blocks are written past the page cache (`open(2)`, `O_DIRECT`): copying them there would take longer than
+//! receiving them, and displace the files that are in use. One thread writes and another one hashes; blocks that arrive
+//! meanwhile wait and are passed on together, because handing over each of them would cost as much as the work.
+//!
+//! *No deadlock.* Blocks wait only for blocks of the same upload that are being written. An upload without memory for
+//! its next block passes them on first, so all memory is in use by writes, which end.
 
 use super::hash;
 use super::position::{Extent, Position, Proceed, Progress, in_use, not_found, split_for_block};
@@ -26,6 +33,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// Space of the file system that unfinished files leave free: this part of it, and at most this many bytes.
 const RESERVE_PART: u64 = 16;
 const RESERVE_BYTES: u64 = 16 << 20;
+/// Number of blocks that wait for the ones before at most.
+const WAITING_BLOCKS: usize = 4;
 /// Bytes of a piece of a copy.
 const COPY_BYTES: u64 = 32 << 20;
 
@@ -41,6 +50,8 @@ pub(super) struct DirectoryAppender {
     memory: Memory,
     reserved: Option<Reserved>,
     buffer: BytesMut,
+    /// Blocks that are passed on together.
+    waiting: Vec<Bytes>,
     bytes: u64,
 }
 
@@ -214,6 +225,7 @@ impl DirectoryAppender {
             memory,
             reserved: None,
             buffer: BytesMut::new(),
+            waiting: Vec::new(),
             bytes,
         })
     }
@@ -222,13 +234,17 @@ impl DirectoryAppender {
         while !chunk.is_empty() {
             // A block ends at a multiple of its size, wherever the bytes before it ended.
             if self.bytes.is_multiple_of(BLOCK_BYTES as u64) && !self.buffer.is_empty() {
-                self.pass_on().await?;
+                self.end_block();
+                if self.waiting.len() == WAITING_BLOCKS || self.is_idle() {
+                    self.pass_on().await?;
+                }
             }
             if self.reserved.is_none() {
-                self.reserved = Some(self.memory.part(BLOCK_BYTES).await);
+                self.reserved = Some(self.memory_for_block().await?);
                 self.buffer = self.memory.buffer();
             }
-            let (now, later) = split_for_block(chunk, (self.bytes % BLOCK_BYTES as u64) as usize);
+            let filled = usize::try_from(self.bytes % BLOCK_BYTES as u64).expect("less than a block");
+            let (now, later) = split_for_block(chunk, filled);
             self.buffer.extend_from_slice(now);
             self.bytes += now.len() as u64;
             chunk = later;
@@ -236,35 +252,51 @@ impl DirectoryAppender {
         Ok(())
     }
 
+    async fn memory_for_block(&mut self) -> Result<Reserved, Error> {
+        if let Some(reserved) = self.memory.block_now() {
+            return Ok(reserved);
+        }
+        self.pass_on().await?;
+        Ok(self.memory.part(BLOCK_BYTES).await)
+    }
+
     pub(super) fn is_overdue(&self) -> bool {
         self.reserved.as_ref().is_some_and(|part| self.memory.is_overdue(part))
     }
 
-    /// Gives the collected bytes to threads that write and hash them, after the block before.
-    async fn pass_on(&mut self) -> Result<(), Error> {
-        let block = self.block();
+    /// Gives the waiting blocks to threads that write and hash them, after those before.
+    pub(super) async fn pass_on(&mut self) -> Result<(), Error> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
         let Target { mut output, mut hash } = self.idle().await?;
-        let copy = block.clone();
+        let blocks = std::mem::take(&mut self.waiting);
+        let copies = blocks.clone();
         self.running = Some(Running {
             write: spawn_blocking(move || {
-                let written = output.write(&copy);
+                let written = copies.iter().try_for_each(|block| output.write(block));
                 (output, written)
             }),
             hash: spawn_blocking(move || {
-                hash.update(&block);
+                blocks.iter().for_each(|block| hash.update(block));
                 hash
             }),
         });
         Ok(())
     }
 
-    /// Takes the collected bytes as a block.
-    fn block(&mut self) -> Bytes {
+    /// Adds the collected bytes to the waiting blocks.
+    fn end_block(&mut self) {
         let bytes = std::mem::take(&mut self.buffer);
-        match self.reserved.take() {
-            Some(mut reserved) => reserved.block(bytes),
-            None => bytes.freeze(),
+        if let Some(mut reserved) = self.reserved.take() {
+            self.waiting.push(reserved.block(bytes));
         }
+    }
+
+    /// Returns `true` if no block is being written.
+    fn is_idle(&self) -> bool {
+        let is_done = |running: &Running| running.write.is_finished() && running.hash.is_finished();
+        self.running.as_ref().is_none_or(is_done)
     }
 
     /// Waits until the block before is written.
@@ -298,6 +330,7 @@ impl DirectoryAppender {
 
     /// Writes the collected bytes and starts a sync of the file.
     async fn begin_sync(&mut self) -> Result<(), Error> {
+        self.end_block();
         self.pass_on().await?;
         let target = self.idle().await?;
         let progress = Progress {
@@ -325,6 +358,7 @@ impl DirectoryAppender {
     /// Cuts the file to the last checkpoint, which also gives a full disk its space back.
     pub(super) async fn roll_back(mut self) {
         self.buffer.clear();
+        self.waiting.clear();
         let _ = self.end_sync().await;
         let bytes = self.durable.bytes;
         let target = match self.idle().await {
@@ -337,5 +371,61 @@ impl DirectoryAppender {
                 tracing::warn!(key = %self.key, "failed to cut an unfinished file; its next request does");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
+
+    use super::*;
+    use crate::memory::TOTAL_BYTES;
+    use bytes::Buf;
+    use tokio::time::timeout;
+    use uuid::Uuid;
+
+    #[tokio::test]
+    async fn a_block_that_waits_for_the_one_before_does_not_keep_the_memory_for_the_next() {
+        let directory = tempfile::tempdir().unwrap();
+        let (root, key, memory) = (directory.path(), Key::source(Uuid::nil()), Memory::new());
+        create(&key, root).await.unwrap();
+        let position = Position {
+            key,
+            bytes: 0,
+            hash_state: None,
+            multipart: None,
+        };
+        let mut appender = DirectoryAppender::open(&position, root, memory.clone()).await.unwrap();
+        appender.write(&[1; BLOCK_BYTES]).await.unwrap();
+        appender.end_block();
+        let _others = memory.part(TOTAL_BYTES - BLOCK_BYTES).await;
+        let written = timeout(Duration::from_secs(30), appender.write(&[2])).await;
+        written.expect("memory becomes free").unwrap();
+        let progress = appender.checkpoint(Extent::Everything).await.unwrap();
+        assert_eq!(progress.bytes, BLOCK_BYTES as u64 + 1);
+    }
+
+    #[test]
+    fn blocks_are_written_past_the_page_cache_if_all_is_aligned_and_otherwise_through_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        File::create(&path).unwrap();
+        let mut output = open(&path, 0).unwrap().unwrap();
+        let has_direct = output.direct.is_some();
+        let mut whole = Memory::new().buffer();
+        whole.extend_from_slice(&[1; BLOCK_BYTES]);
+        let mut odd = Memory::new().buffer();
+        odd.extend_from_slice(&[2; BLOCK_BYTES]);
+        odd.advance(1);
+        let mut expected = Vec::new();
+        for (block, is_aligned) in [(&whole, true), (&odd, false), (&whole, false)] {
+            assert_eq!(output.write_directly(block).unwrap(), is_aligned && has_direct);
+            output.write(block).unwrap();
+            expected.extend_from_slice(block);
+        }
+        output.direct = None;
+        output.write(&whole).unwrap();
+        expected.extend_from_slice(&whole);
+        assert!(std::fs::read(&path).unwrap() == expected);
     }
 }

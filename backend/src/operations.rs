@@ -17,7 +17,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use domain::Code;
-use tokio::sync::OnceCell;
+use std::sync::LazyLock;
 use tokio::task::spawn_blocking;
 use utoipa::OpenApi as _;
 use utoipa::openapi::{OpenApi as Document, RefOr, ResponseBuilder};
@@ -141,15 +141,10 @@ pub(crate) async fn route_not_found() -> Response {
 
 /// Replies with the OpenAPI document. Its text is made for the first request, because few processes get one.
 pub(crate) async fn show_document() -> Result<Response, Error> {
-    static TEXT: OnceCell<Bytes> = OnceCell::const_new();
-    let text = TEXT
-        .get_or_try_init(async || {
-            let made = spawn_blocking(|| document().to_json()).await;
-            let text = made.map_err(anyhow::Error::from)?.map_err(anyhow::Error::from)?;
-            Ok::<_, Error>(text.into())
-        })
-        .await?;
-    Ok(([(CONTENT_TYPE, "application/json")], text.clone()).into_response())
+    static TEXT: LazyLock<Option<Bytes>> = LazyLock::new(|| document().to_json().ok().map(Bytes::from));
+    let text = spawn_blocking(|| TEXT.clone()).await.map_err(anyhow::Error::from)?;
+    let text = text.ok_or(Code::Internal)?;
+    Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
 }
 
 /// The OpenAPI document of the whole API.

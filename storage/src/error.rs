@@ -176,7 +176,7 @@ impl Error {
 }
 
 /// Returns `true` if an I/O error means that no space is left.
-fn is_full(kind: io::ErrorKind) -> bool {
+pub(crate) fn is_full(kind: io::ErrorKind) -> bool {
     // `FileTooLarge`: the limit of the process (`RLIMIT_FSIZE`, see getrlimit(2)).
     matches!(
         kind,

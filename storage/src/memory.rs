@@ -37,7 +37,7 @@ pub(crate) const ALIGNMENT: usize = 4_096;
 /// Number of blocks of the whole process.
 const BLOCKS: u32 = 192;
 
-/// Memory of all blocks, 48 MiB. With the buffers of the connections, uploads that wait for a bucket take less than
+/// Memory of all blocks, 48 MiB without their alignment. With the buffers of the connections, uploads that wait for a bucket take less than
 /// 64 MiB.
 pub(crate) const TOTAL_BYTES: usize = BLOCKS as usize * BLOCK_BYTES;
 

@@ -1,7 +1,7 @@
 //! Tasks of files that guests have sent. A guest makes no request for the task: it is created when the last byte is
 //! stored, in the request with this byte, in one that asks for the offset, or by a worker ([`finish_received`]).
 //!
-//! Both end in [`finish`], which hands an upload over once. An error that would come again is recorded with the upload,
+//! All end in [`finish`], which hands an upload over once. An error that would come again is recorded with the upload,
 //! with an event for the owner.
 
 use super::{File, Upload, finish};

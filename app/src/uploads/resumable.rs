@@ -22,10 +22,14 @@ use futures::Stream;
 use serde::Serialize;
 use std::time::Duration;
 use storage::Key;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 /// Maximum number of uploads of one account that are no task yet.
 const MAX_UPLOADS: u64 = 1_000;
+
+/// Time that a request for the offset waits for the task of a guest's file.
+const TASK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time after which the file of an upload is removed that was not recorded.
 const UNRECORDED_AFTER: Duration = Duration::from_hours(1);
@@ -161,27 +165,38 @@ const fn is_sent_here(upload: &upload::Model) -> bool {
 /// An upload with the offset from which the client can go on. A request that still writes to it ends first. If that one
 /// goes on, because it makes progress with something that takes longer, the offset is the one that is recorded.
 ///
-/// Clients take an offset at the end of the file as their success, so the task of a guest's file is created first. The
-/// request with the last byte may still be at it. A reason for which there is no task stays with the upload.
+/// Clients take an offset at the end of the file as their success, so the task of a guest's file is created first: the
+/// request with the last byte may not have come to that. A refusal of the task stays with the upload; after another
+/// error, or when it takes longer than [`TASK_TIMEOUT`], a worker creates the task.
 ///
 /// # Errors
 /// `upload_not_found`; errors of the database.
 pub async fn current_offset(app: &Core, uploader: &Uploader, id: &str) -> Result<upload::Model, Error> {
-    let row = find(app, uploader, id).await?;
-    if row.holder.is_none() && !guests::awaits_task(&row) {
+    let mut row = find(app, uploader, id).await?;
+    if row.holder.is_some() {
+        row = end_holder(app, uploader, id).await?;
+    }
+    if !guests::awaits_task(&row) {
         return Ok(row);
     }
+    match timeout(TASK_TIMEOUT, guests::create_task(app, &row)).await {
+        Ok(Ok(())) => return Ok(row),
+        Ok(Err(error)) => tracing::warn!(upload = id, ?error, "failed to create the task of a guest's file"),
+        Err(_) => {}
+    }
+    // The file may have turned out to be no media.
+    find(app, uploader, id).await
+}
+
+/// Ends a request that writes to the upload, and returns the upload as it stands then.
+async fn end_holder(app: &Core, uploader: &Uploader, id: &str) -> Result<upload::Model, Error> {
     let (app, uploader, id) = (app.clone(), uploader.clone(), id.to_owned());
     uninterrupted(async move {
-        let row = match Session::take_over(&app, &uploader, &id, is_sent_here).await {
-            Ok(session) => session.release().await,
-            Err(error) if is_interrupted(&error) => find(&app, &uploader, &id).await?,
-            Err(error) => return Err(error),
-        };
-        if let Err(error) = guests::create_task(&app, &row).await {
-            tracing::debug!(upload = id, ?error, "failed to create the task of a guest's file");
+        match Session::take_over(&app, &uploader, &id, is_sent_here).await {
+            Ok(session) => Ok(session.release().await),
+            Err(error) if is_interrupted(&error) => find(&app, &uploader, &id).await,
+            Err(error) => Err(error),
         }
-        Ok(row)
     })
     .await
 }

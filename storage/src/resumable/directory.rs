@@ -5,23 +5,24 @@
 //! disk waits for the other.
 //!
 //! Whole blocks are written past the page cache (`open(2)`, `O_DIRECT`): copying them there would take longer than
-//! receiving them, and displace the files that are in use. One thread writes and another one hashes; blocks that arrive
-//! meanwhile wait and are passed on together, because handing over each of them would cost as much as the work.
+//! receiving them, and displace files that are in use. One thread writes and another one hashes. Blocks that arrive
+//! while these work wait, and are passed on together, because handing over each one would cost as much as the work.
 //!
 //! *No deadlock.* Blocks wait only for blocks of the same upload that are being written. An upload without memory for
-//! its next block passes them on first, so all memory is in use by writes, which end.
+//! its next block passes them on first, so it waits with no memory but that of blocks that are being written.
+
+mod output;
 
 use super::hash;
 use super::position::{Extent, Position, Proceed, Progress, in_use, not_found, split_for_block};
 use crate::error::Error;
 use crate::key::Key;
-use crate::memory::{ALIGNMENT, BLOCK_BYTES, Memory, Reserved};
+use crate::memory::{BLOCK_BYTES, Memory, Reserved};
 use bytes::{Bytes, BytesMut};
-use nix::sys::statvfs::fstatvfs;
+use output::Output;
 use sha2::{Digest, Sha256};
 use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -30,15 +31,12 @@ use tokio::time::{Instant, sleep};
 /// Time to wait for the lock of another appender, which has been told to end.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
-/// Space of the file system that unfinished files leave free: this part of it, and at most this many bytes.
-const RESERVE_PART: u64 = 16;
-const RESERVE_BYTES: u64 = 16 << 20;
 /// Number of blocks that wait for the ones before at most.
 const WAITING_BLOCKS: usize = 4;
 /// Bytes of a piece of a copy.
 const COPY_BYTES: u64 = 32 << 20;
 
-/// Writes bytes behind a position: one block on a thread for blocking work, while the next one is filled.
+/// Writes bytes behind a position: some blocks on threads for blocking work, while the next ones are filled.
 #[derive(Debug)]
 pub(super) struct DirectoryAppender {
     key: Key,
@@ -62,64 +60,11 @@ struct Target {
     hash: Sha256,
 }
 
-/// A block that is written on one thread and hashed on another.
+/// Blocks that are written on one thread and hashed on another.
 #[derive(Debug)]
 struct Running {
     write: JoinHandle<(Output, io::Result<()>)>,
     hash: JoinHandle<Sha256>,
-}
-
-/// The locked file, and where its next block goes.
-#[derive(Debug)]
-struct Output {
-    file: File,
-    /// The same file without the page cache. `None` if its file system has no such access.
-    direct: Option<File>,
-    at: u64,
-}
-
-impl Output {
-    fn write(&mut self, block: &[u8]) -> io::Result<()> {
-        check_free_space(&self.file)?;
-        if !self.write_directly(block)? {
-            self.file.write_all_at(block, self.at)?;
-        }
-        self.at += block.len() as u64;
-        Ok(())
-    }
-
-    /// Writes a block from its memory to the disk. Returns `false` if that is not possible: the position, the length
-    /// and the address of such blocks are multiples of [`ALIGNMENT`].
-    fn write_directly(&mut self, block: &[u8]) -> io::Result<bool> {
-        let is_aligned = self.at.is_multiple_of(ALIGNMENT as u64)
-            && block.len().is_multiple_of(ALIGNMENT)
-            && block.as_ptr().align_offset(ALIGNMENT) == 0;
-        let Some(direct) = self.direct.as_ref().filter(|_| is_aligned) else {
-            return Ok(false);
-        };
-        match direct.write_all_at(block, self.at) {
-            Ok(()) => Ok(true),
-            // The disk has larger sectors.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                self.direct = None;
-                Ok(false)
-            }
-            Err(error) => Err(error),
-        }
-    }
-}
-
-/// Refuses more bytes when the file system has hardly any space left. Unfinished files stay on a full disk, and a
-/// request that removes one needs space for rows in the database, which is on the same disk in a small setup.
-fn check_free_space(file: &File) -> io::Result<()> {
-    let disk = fstatvfs(file)?;
-    // Numbers of blocks of one size.
-    let (free, total) = (disk.blocks_available(), disk.blocks());
-    let reserve = (total / RESERVE_PART).min(RESERVE_BYTES / disk.fragment_size().max(1));
-    if free < reserve {
-        return Err(io::ErrorKind::StorageFull.into());
-    }
-    Ok(())
 }
 
 /// Creates an empty file whose name is durable.
@@ -184,12 +129,7 @@ fn open(path: &Path, bytes: u64) -> io::Result<Option<Output>> {
         return Err(io::ErrorKind::NotFound.into());
     }
     file.set_len(bytes)?;
-    let direct = File::options().write(true).custom_flags(libc::O_DIRECT).open(path);
-    Ok(Some(Output {
-        file,
-        direct: direct.ok(),
-        at: bytes,
-    }))
+    Ok(Some(Output::new(file, bytes)))
 }
 
 /// Opens and locks a file, and waits for the end of another appender.
@@ -293,13 +233,13 @@ impl DirectoryAppender {
         }
     }
 
-    /// Returns `true` if no block is being written.
+    /// Returns `true` if no blocks are being written and hashed.
     fn is_idle(&self) -> bool {
         let is_done = |running: &Running| running.write.is_finished() && running.hash.is_finished();
         self.running.as_ref().is_none_or(is_done)
     }
 
-    /// Waits until the block before is written.
+    /// Waits until the blocks before are written and hashed.
     async fn idle(&mut self) -> Result<Target, Error> {
         if let Some(target) = self.target.take() {
             return Ok(target);
@@ -338,7 +278,7 @@ impl DirectoryAppender {
             hash_state: hash::to_text(&target.hash),
             ..Progress::default()
         };
-        let file = target.output.file.try_clone();
+        let file = target.output.file().try_clone();
         self.target = Some(target);
         let file = file.map_err(|source| Error::of_object_io("write", &self.key, source))?;
         self.syncing = Some((progress, spawn_blocking(move || file.sync_data())));
@@ -366,7 +306,7 @@ impl DirectoryAppender {
             Err(_) => self.target.take(),
         };
         if let Some(target) = target {
-            let cut = spawn_blocking(move || target.output.file.set_len(bytes));
+            let cut = spawn_blocking(move || target.output.file().set_len(bytes));
             if !matches!(cut.await, Ok(Ok(()))) {
                 tracing::warn!(key = %self.key, "failed to cut an unfinished file; its next request does");
             }
@@ -380,7 +320,6 @@ mod tests {
 
     use super::*;
     use crate::memory::TOTAL_BYTES;
-    use bytes::Buf;
     use tokio::time::timeout;
     use uuid::Uuid;
 
@@ -403,29 +342,5 @@ mod tests {
         written.expect("memory becomes free").unwrap();
         let progress = appender.checkpoint(Extent::Everything).await.unwrap();
         assert_eq!(progress.bytes, BLOCK_BYTES as u64 + 1);
-    }
-
-    #[test]
-    fn blocks_are_written_past_the_page_cache_if_all_is_aligned_and_otherwise_through_it() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("file");
-        File::create(&path).unwrap();
-        let mut output = open(&path, 0).unwrap().unwrap();
-        let has_direct = output.direct.is_some();
-        let mut whole = Memory::new().buffer();
-        whole.extend_from_slice(&[1; BLOCK_BYTES]);
-        let mut odd = Memory::new().buffer();
-        odd.extend_from_slice(&[2; BLOCK_BYTES]);
-        odd.advance(1);
-        let mut expected = Vec::new();
-        for (block, is_aligned) in [(&whole, true), (&odd, false), (&whole, false)] {
-            assert_eq!(output.write_directly(block).unwrap(), is_aligned && has_direct);
-            output.write(block).unwrap();
-            expected.extend_from_slice(block);
-        }
-        output.direct = None;
-        output.write(&whole).unwrap();
-        expected.extend_from_slice(&whole);
-        assert!(std::fs::read(&path).unwrap() == expected);
     }
 }

@@ -101,7 +101,7 @@ impl ProcessGroup {
             // SAFETY: the descriptor is borrowed, so it stays open as long as this watches it.
             match unsafe { AsyncFd::register_with_interest(self.leader.as_fd(), Interest::READABLE) } {
                 Ok(leader) => drop(leader.readable().await),
-                // The kernel has no memory to watch it.
+                // The kernel watches no more descriptors for this process, or has no memory.
                 Err(_) => {
                     while !self.has_ended() {
                         sleep(POLL_PAUSE).await;

@@ -149,9 +149,9 @@ pub(crate) fn read_stream_info(input: &mut Input) -> Result<(), Error> {
 /// The error of FFmpeg.
 pub(crate) fn read_stream_info_to_decode(input: &mut Input) -> Result<(), Error> {
     let is_video = |stream: &Stream<'_>| parameters::codec_facts(&stream.parameters()).kind == MediaType::Video;
-    let mut rates = input.streams().filter(is_video).map(|stream| stream.avg_frame_rate());
-    // FFmpeg computes the rate from the index, which the fragments of a rendition do not have.
-    if is_mp4(input.format().name()) && rates.next().is_some_and(|rate| rate.numerator() > 0) {
+    let mut frames = input.streams().filter(is_video).map(|stream| stream.frames());
+    // The number is that of the index. A rendition has none, because its frames are in fragments.
+    if is_mp4(input.format().name()) && frames.next().is_some_and(|frames| frames > 0) {
         return Ok(());
     }
     read_stream_info(input)

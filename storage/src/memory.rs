@@ -37,8 +37,8 @@ pub(crate) const ALIGNMENT: usize = 4_096;
 /// Number of blocks of the whole process.
 const BLOCKS: u32 = 192;
 
-/// Memory of all blocks, 48 MiB without their alignment. With the buffers of the connections, uploads that wait for a bucket take less than
-/// 64 MiB.
+/// Memory of all blocks, 48 MiB without their alignment. With the buffers of the connections, uploads that wait for a
+/// bucket take less than 64 MiB.
 pub(crate) const TOTAL_BYTES: usize = BLOCKS as usize * BLOCK_BYTES;
 
 /// Time that a client may take over a part while others wait for memory: 5 MiB at about 350 kbit/s.

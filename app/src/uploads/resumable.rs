@@ -167,7 +167,7 @@ const fn is_sent_here(upload: &upload::Model) -> bool {
 ///
 /// Clients take an offset at the end of the file as their success, so the task of a guest's file is created first: the
 /// request with the last byte may not have come to that. A refusal of the task stays with the upload; after another
-/// error, or when it takes longer than [`TASK_TIMEOUT`], a worker creates the task.
+/// error, or when it takes longer than five seconds, a worker creates the task.
 ///
 /// # Errors
 /// `upload_not_found`; errors of the database.

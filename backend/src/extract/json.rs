@@ -3,11 +3,13 @@
 use crate::AppState;
 use crate::error::{Error, Refusal};
 use axum::body::Body;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, OptionalFromRequest, Request};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use bytes::Bytes;
 use domain::Code;
 use domain::recipe_reader::{FieldError, json, serde_error};
+use http_body::Body as _;
+use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
@@ -57,6 +59,18 @@ impl<T: FromBody> FromRequest<AppState> for Json<T> {
     }
 }
 
+/// `None` for a request without a body, as `curl -X POST` sends it.
+impl<T: FromBody> OptionalFromRequest<AppState> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Option<Self>, Error> {
+        if request.body().is_end_stream() && !request.headers().contains_key(CONTENT_TYPE) {
+            return Ok(None);
+        }
+        <Self as FromRequest<_>>::from_request(request, state).await.map(Some)
+    }
+}
+
 /// Matches `application/json` and `application/…+json`, ignoring case and parameters.
 fn is_json(kind: &str) -> bool {
     let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -78,12 +92,11 @@ fn too_large() -> Refusal {
     Refusal::new(Code::BodyTooLarge).detail(format!("accepted: up to {MAX_BYTES} bytes"))
 }
 
-/// Returns `true` if the body exceeded the limit. `axum::Error` wraps `http_body_util::LengthLimitError`, a type that
-/// this crate does not depend on, so the chain of sources is searched for its message.
+/// Returns `true` if the body exceeded the limit.
 fn is_too_large(error: &axum::Error) -> bool {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
-        if error.to_string() == "length limit exceeded" {
+        if error.is::<LengthLimitError>() {
             return true;
         }
         cause = error.source();

@@ -16,6 +16,7 @@ use axum::http::HeaderMap;
 use chrono::Utc;
 
 /// The password in a request for a session; empty without one.
+#[derive(Default)]
 pub(crate) struct GivenPassword(String);
 
 impl FromBody for GivenPassword {
@@ -57,15 +58,16 @@ pub(crate) async fn show(
 /// to wait.
 #[utoipa::path(post, operation_id = "begin_guest_session", path = "/guest/{token}/session", tag = "guests",
     params(("token" = String, Path, description = "The token of the link")),
-    request_body(content = GuestSessionBody, description = "The password, or an empty object"),
+    request_body(content = Option<GuestSessionBody>, description = "The password, or no body"),
     responses((status = 200, description = "The token of the session", body = Token), SessionProblems))]
 pub(crate) async fn begin_session(
     State(state): State<AppState>,
     LinkTokenPath(token): LinkTokenPath,
     context: RequestContext,
     headers: HeaderMap,
-    Body(GivenPassword(password)): Body<GivenPassword>,
+    body: Option<Body<GivenPassword>>,
 ) -> Result<Json<Token>, Error> {
+    let GivenPassword(password) = body.map(|Body(given)| given).unwrap_or_default();
     let known = guest_session(&headers, &state);
     let session = guest_links::begin_session(&state.app, &token, password, known, address_of(&context)).await?;
     Ok(Json(Token {

@@ -114,6 +114,22 @@ async fn passwords_of_links_are_guessed_as_slowly_as_those_of_accounts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_begins_without_a_body_if_the_link_has_no_password() {
+    let app = TestApp::idle().await;
+    let owner = app.caller().await;
+    for (body, expected) in [(json!({}), 200), (json!({"password": "correct horse"}), 403)] {
+        let link = link(&owner, body).await;
+        let path = format!("/api/guest/{}/session", link["token"].as_str().unwrap());
+        let request = app.anonymous().request(Method::POST, &path);
+        let empty = Reply::read(request.send().await.unwrap()).await;
+        assert_eq!(empty.status, expected, "{empty:?}");
+        let untyped = app.anonymous().request(Method::POST, &path).body("{}");
+        let untyped = Reply::read(untyped.send().await.unwrap()).await;
+        assert_eq!((untyped.status, untyped.code()), (415, "content_type_unsupported"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_over_the_size_of_the_link_is_refused_at_its_beginning_and_at_its_end() {
     let app = TestApp::idle().await;
     let owner = app.caller().await;

@@ -87,7 +87,8 @@ impl EventStream {
                 self.cursor = event.id;
                 return Ok(Some(Message::Event(Arc::new(event))));
             }
-            self.read_page().await?;
+            // On the heap while it runs: the future would make each open stream 3 KiB larger.
+            Box::pin(self.read_page()).await?;
         }
         loop {
             let message = self.queue.recv().await;

@@ -34,41 +34,48 @@ impl<T: FromBody> FromRequest<AppState> for Json<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, _: &AppState) -> Result<Self, Error> {
-        let kind = request
-            .headers()
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok());
-        if !kind.is_some_and(is_json) {
-            let given = kind.unwrap_or("none");
-            return Err(Refusal::new(Code::ContentTypeUnsupported)
-                .detail(format!("{given}; accepted: application/json"))
-                .into());
-        }
-        let declared = request
-            .headers()
-            .get(CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok());
-        if declared
-            .and_then(|text| text.parse().ok())
-            .is_some_and(|bytes: u64| bytes > MAX_BYTES as u64)
-        {
-            return Err(too_large().into());
-        }
-        let body = read_body(request.into_body()).await?;
+        let body = checked_body(request).await?;
         Ok(Self(T::check(read(&body)?)?))
     }
 }
 
-/// `None` for a request without a body, as `curl -X POST` sends it.
+/// `None` for a request without a body, as `curl -X POST` sends it, and for `null`.
 impl<T: FromBody> OptionalFromRequest<AppState> for Json<T> {
     type Rejection = Error;
 
-    async fn from_request(request: Request, state: &AppState) -> Result<Option<Self>, Error> {
+    async fn from_request(request: Request, _: &AppState) -> Result<Option<Self>, Error> {
         if request.body().is_end_stream() && !request.headers().contains_key(CONTENT_TYPE) {
             return Ok(None);
         }
-        <Self as FromRequest<_>>::from_request(request, state).await.map(Some)
+        let body = checked_body(request).await?;
+        let wire: Option<T::Wire> = read(&body)?;
+        Ok(wire.map(T::check).transpose()?.map(Self))
     }
+}
+
+/// Reads a JSON body, whose media type and size are checked.
+async fn checked_body(request: Request) -> Result<Bytes, Error> {
+    let kind = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    if !kind.is_some_and(is_json) {
+        let given = kind.unwrap_or("none");
+        return Err(Refusal::new(Code::ContentTypeUnsupported)
+            .detail(format!("{given}; accepted: application/json"))
+            .into());
+    }
+    let declared = request
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
+    if declared
+        .and_then(|text| text.parse().ok())
+        .is_some_and(|bytes: u64| bytes > MAX_BYTES as u64)
+    {
+        return Err(too_large().into());
+    }
+    read_body(request.into_body()).await
 }
 
 /// Matches `application/json` and `application/…+json`, ignoring case and parameters.

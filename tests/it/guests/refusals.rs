@@ -123,6 +123,8 @@ async fn a_session_begins_without_a_body_if_the_link_has_no_password() {
         let request = app.anonymous().request(Method::POST, &path);
         let empty = Reply::read(request.send().await.unwrap()).await;
         assert_eq!(empty.status, expected, "{empty:?}");
+        let null = app.anonymous().post(&path, &serde_json::Value::Null).await;
+        assert_eq!(null.status, expected, "{null:?}");
         let untyped = app.anonymous().request(Method::POST, &path).body("{}");
         let untyped = Reply::read(untyped.send().await.unwrap()).await;
         assert_eq!((untyped.status, untyped.code()), (415, "content_type_unsupported"));

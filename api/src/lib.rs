@@ -20,6 +20,7 @@ pub mod events;
 pub mod guest_links;
 pub mod health;
 pub mod images;
+pub mod imports;
 pub mod library;
 pub mod plan;
 pub mod presets;

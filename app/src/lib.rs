@@ -18,6 +18,7 @@ pub mod guest_links;
 pub mod idempotency;
 mod image_header;
 pub mod images;
+pub mod imports;
 pub mod library;
 mod new_file;
 pub mod plans;

@@ -6,6 +6,7 @@ pub(crate) mod active;
 mod checksum;
 pub mod fetched;
 pub mod guests;
+mod imported;
 mod lease;
 mod lifetime;
 mod new_file;
@@ -17,6 +18,7 @@ mod source_file;
 mod uploader;
 
 pub use checksum::{Algorithm, Checksum};
+pub use imported::ImportedVideo;
 pub use source_file::File;
 pub use uploader::Uploader;
 
@@ -33,7 +35,7 @@ use domain::video::title_of_file;
 use domain::{Code, EventType, TaskId, UserId, VideoId};
 use entity::event::{self, New as Event};
 use entity::library_change::{self, Subject};
-use entity::{fetch, source, task, upload, video};
+use entity::{DatabaseTransaction, fetch, source, task, upload, video};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use std::pin::pin;
@@ -50,6 +52,8 @@ pub struct Upload {
     pub webhook_url: Option<WebhookUrl>,
     /// The hash of the request, for its idempotency key.
     pub fingerprint: Fingerprint,
+    /// The row of an import that describes the video.
+    pub imported: Option<ImportedVideo>,
 }
 
 impl Upload {
@@ -62,6 +66,7 @@ impl Upload {
             choice: RecipeChoice::default(),
             webhook_url: None,
             fingerprint: Fingerprint::default(),
+            imported: None,
         }
     }
 }
@@ -154,6 +159,7 @@ async fn create<R: Serialize>(
         choice,
         webhook_url,
         fingerprint,
+        imported,
     } = upload;
     let file = file.open(app, user).await?;
     let (given_name, new_source) = (file.given_name().to_owned(), file.row());
@@ -185,6 +191,7 @@ async fn create<R: Serialize>(
             let task = task::create(db, user, new).await?;
             file.attach(db, task.id).await?;
             let video = video::create(db, user, stored.id, title_of_file(&task.display_name)).await?;
+            let video = described(db, user, imported.as_ref(), task.id, video).await?;
             let reply = reply(&task, video.video_id());
             guard.store_reply(db, &fingerprint, &reply).await?;
             let created = vec![
@@ -204,4 +211,17 @@ async fn create<R: Serialize>(
     tracing::info!(task.id = task.id, "uploaded");
     tasks::wake(app, &task);
     Ok(reply)
+}
+
+/// Ends the row of an import that describes a new video, and writes its details into the video.
+async fn described(
+    db: &DatabaseTransaction,
+    user: UserId,
+    row: Option<&ImportedVideo>,
+    task: i64,
+    video: video::Model,
+) -> Result<video::Model, Error> {
+    let Some(row) = row else { return Ok(video) };
+    row.end(db, task, video.id).await?;
+    row.describe(db, user, video).await
 }

@@ -305,6 +305,7 @@ impl Watcher {
                 choice,
                 webhook_url: None,
                 fingerprint: Fingerprint::default(),
+                imported: None,
             };
             finish(app, user, upload, KeyGuard::default(), |task, _| task.id).await
         };

@@ -2,6 +2,7 @@
 
 mod base_url;
 mod guest;
+mod import;
 mod json;
 mod named;
 mod path;

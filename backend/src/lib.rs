@@ -22,6 +22,7 @@ mod request_guards;
 mod router;
 mod routes;
 mod serve;
+mod spreadsheet;
 mod state;
 mod task_reply;
 mod token;

@@ -31,7 +31,7 @@ const PREFIX: &str = "/api";
 type Area = fn() -> OpenApiRouter<AppState>;
 
 /// Operations that answer within the request timeout, below [`PREFIX`].
-const REQUESTS: [Area; 11] = [
+const REQUESTS: [Area; 12] = [
     tasks,
     images,
     presets,
@@ -40,6 +40,7 @@ const REQUESTS: [Area; 11] = [
     library::library,
     uploads::without_bytes,
     uploads::guest_links,
+    uploads::imports,
     events::events,
     events::webhooks,
     api_health,

@@ -11,6 +11,7 @@ pub(crate) mod guest_links;
 pub(crate) mod guests;
 pub(crate) mod health;
 pub(crate) mod images;
+pub(crate) mod imports;
 pub(crate) mod landing;
 pub(crate) mod library;
 pub(crate) mod metrics;

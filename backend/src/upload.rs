@@ -5,10 +5,12 @@ mod file_name;
 mod form;
 mod image;
 mod limited_body;
+mod manifest;
 mod multipart;
 mod task_body;
 mod webhook_url;
 
 pub(crate) use image::ImageForm;
+pub(crate) use manifest::ManifestForm;
 pub(crate) use task_body::{FileBody, SourceUrl, TaskBody, choice};
 pub(crate) use webhook_url::webhook_url;

@@ -136,6 +136,43 @@ codes! {
     RecipeInvalid "recipe_invalid" 400 Input "La receta no es válida" "The recipe is not valid"
     NameInvalid "name_invalid" 400 - "El nombre no es válido" "The name is not valid"
 
+    // Imports
+    ImportNotFound "import_not_found" 404 - "No existe esa importación" "There is no such import"
+    ImportFinished "import_finished" 409 - "La importación ya terminó" "The import has already finished"
+    ImportUnfinished "import_unfinished" 409 - "La importación todavía no termina" "The import has not finished yet"
+    NothingToRetry "nothing_to_retry" 409 - "La importación no tiene filas que repetir" "The import has no rows to retry"
+    ImportsTooMany "imports_too_many" 429 - "Hay demasiadas importaciones en curso" "Too many imports are in progress"
+    KindUnknown "kind_unknown" 400 - "No existe ese tipo de importación" "There is no such kind of import"
+    ManifestEmpty "manifest_empty" 400 - "El manifiesto está vacío" "The manifest is empty"
+    ManifestUnreadable "manifest_unreadable" 415 - "El manifiesto no se puede leer como CSV ni como JSONL" "The manifest cannot be read as CSV or JSONL"
+    ArchiveDamaged "archive_damaged" 400 - "El manifiesto comprimido está dañado o incompleto" "The compressed manifest is damaged or incomplete"
+    UnpackedTooLarge "unpacked_too_large" 400 - "El manifiesto descomprimido supera el límite" "The unpacked manifest is over the limit"
+    TooManyRows "too_many_rows" 400 - "El manifiesto tiene demasiadas filas" "The manifest has too many rows"
+    QuoteUnclosed "quote_unclosed" 400 - "El manifiesto tiene una comilla sin cerrar" "The manifest has an unclosed quote"
+    ColumnsMissing "columns_missing" 400 - "Faltan columnas en el manifiesto" "Columns of the manifest are missing"
+    ColumnUnknown "column_unknown" 400 - "El manifiesto tiene una columna desconocida" "The manifest has an unknown column"
+    ColumnRepeated "column_repeated" 400 - "El manifiesto repite una columna" "The manifest has the same column twice"
+    ColumnsTooMany "columns_too_many" 400 - "El manifiesto tiene demasiadas columnas" "The manifest has too many columns"
+    ColumnUnnamed "column_unnamed" 400 - "El manifiesto tiene una columna sin nombre" "The manifest has a column without a name"
+    ColumnCount "column_count" 400 - "La fila no tiene tantos campos como columnas hay" "The row does not have one field for each column"
+    RowNotUtf8 "row_not_utf8" 400 - "La fila no está en UTF-8" "The row is not in UTF-8"
+    RowTooLarge "row_too_large" 400 - "La fila es demasiado grande" "The row is too large"
+    RowInvalid "row_invalid" 400 - "La fila no es un objeto JSON" "The row is not a JSON object"
+    SourceMissing "source_missing" 400 - "La fila no dice de dónde viene el archivo" "The row does not say where its file comes from"
+    SourceTwice "source_twice" 400 - "La fila da una dirección y una subida; envía solo una" "The row has a URL and an upload; send only one"
+    UploadIdInvalid "upload_id_invalid" 400 - "El identificador de la subida no es válido" "The id of the upload is not valid"
+    VideoIdInvalid "video_id_invalid" 400 - "El identificador del video no es válido" "The id of the video is not valid"
+    ChangesMissing "changes_missing" 400 - "La fila no cambia nada" "The row changes nothing"
+    TitleInvalid "title_invalid" 400 - "El título no es válido" "The title is not valid"
+    DescriptionInvalid "description_invalid" 400 - "La descripción no es válida" "The description is not valid"
+    TagsInvalid "tags_invalid" 400 - "Las etiquetas no son válidas" "The tags are not valid"
+    RegionInvalid "region_invalid" 400 - "La región no es válida" "The region is not valid"
+    ExternalIdInvalid "external_id_invalid" 400 - "El identificador externo no es válido" "The external id is not valid"
+    MetadataInvalid "metadata_invalid" 400 - "Los metadatos no son válidos" "The metadata is not valid"
+    LatitudeInvalid "latitude_invalid" 400 - "La latitud no es válida" "The latitude is not valid"
+    LongitudeInvalid "longitude_invalid" 400 - "La longitud no es válida" "The longitude is not valid"
+    LocationIncomplete "location_incomplete" 400 - "Envía la latitud y la longitud, no solo una" "Send the latitude and the longitude, not only one"
+
     // Images, credentials and presets
     ImageNotFound "image_not_found" 404 Input "No existe esa imagen" "There is no such image"
     ImageNameTaken "image_name_taken" 409 - "Ya hay una imagen con ese nombre" "There is already an image with that name"
@@ -250,7 +287,11 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         for code in Code::ALL {
             assert!(seen.insert(code.as_str()), "duplicate {}", code.as_str());
-            assert!(code.as_str().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+            assert!(
+                code.as_str()
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+            );
             assert!((400..600).contains(&code.status()));
             for language in [Language::Es, Language::En] {
                 assert!(!code.sentence(language).is_empty() && !code.sentence(language).ends_with('.'));

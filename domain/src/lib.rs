@@ -13,6 +13,7 @@
 //!   tried again.
 //! - [`media_type`]: the media types of the files of a set.
 //! - [`video`]: what the owner of a video writes into it.
+//! - [`manifest`]: the columns and rows of the files of bulk imports.
 //! - [`account`], [`scope`]: names and passwords, and what the holder of a credential may do.
 
 pub mod account;
@@ -27,6 +28,7 @@ pub mod folding;
 pub mod language;
 pub mod library;
 pub mod limits;
+pub mod manifest;
 pub mod media_type;
 pub mod mpeg_ts;
 pub mod plan;

@@ -35,6 +35,8 @@ pub mod guest_link;
 pub mod idempotency;
 pub mod image;
 pub mod image_use;
+pub mod import;
+pub mod import_row;
 pub mod lease;
 pub mod library_change;
 mod log;

@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use domain::{TaskId, UserId, VideoId, Visibility};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::entity::prelude::*;
-use sea_orm::{DatabaseTransaction, IntoActiveModel};
+use sea_orm::{DatabaseTransaction, IntoActiveModel, QuerySelect};
 use uuid::Uuid;
 
 /// An entry of the library.
@@ -247,4 +247,22 @@ pub(crate) async fn hide(db: &impl ConnectionTrait, task: TaskId) -> Result<(), 
         .col_expr(Column::UpdatedAt, Expr::value(crate::now()))
         .filter(Column::TaskId.eq(task.0));
     shown.exec(db).await.map(drop)
+}
+
+/// The videos of an account with one of these external ids, with their ids.
+///
+/// # Errors
+/// Any database error.
+pub async fn with_external_ids(
+    db: &impl ConnectionTrait,
+    user: UserId,
+    external_ids: &[String],
+) -> Result<Vec<(String, i64)>, DbErr> {
+    if external_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mine = Entity::find().select_only().columns([Column::ExternalId, Column::Id]);
+    let mine = mine.filter(Column::UserId.eq(user.0));
+    let mine = mine.filter(Column::ExternalId.is_in(external_ids.iter().map(String::as_str)));
+    mine.into_tuple().all(db).await
 }

@@ -30,6 +30,7 @@ mod m0023_credentials;
 mod m0024_guest_links;
 mod m0025_watched_files;
 mod m0026_webhook_failures;
+mod m0027_imports;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 
@@ -69,6 +70,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0024_guest_links::Migration),
             Box::new(m0025_watched_files::Migration),
             Box::new(m0026_webhook_failures::Migration),
+            Box::new(m0027_imports::Migration),
         ]
     }
 }

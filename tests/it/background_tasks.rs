@@ -24,6 +24,7 @@ async fn after_a_panic_in_any_background_task_the_service_works_and_health_shows
         "fetches",
         "guest-uploads",
         "idempotency-keys",
+        "imports",
         "library",
         "listener",
         "searches",

@@ -14,7 +14,7 @@ use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use table::Access::{Account, Public, Resource};
-use table::Body::{Bytes, Image, Json, Nothing, Raw, Search, Tus, Upload};
+use table::Body::{Bytes, Image, Json, Manifest, Nothing, Raw, Search, Tus, Upload};
 use table::{Access, Body, OPERATIONS};
 use tests::{MP4, Reply, TestApp};
 
@@ -187,6 +187,11 @@ async fn call(app: &TestApp, operation: &str, body: Body, values: &[String], tok
         Image => request.multipart(tests::image_form("mine", tests::PNG.to_vec())),
         Tus => request.header("tus-resumable", "1.0.0").header("upload-length", 1_000),
         Raw => request.body(MP4),
+        Manifest => request.multipart(crate::imports::form(
+            "videos",
+            "points.csv",
+            "source_url\nhttps://a.example/b.mp4\n",
+        )),
         Bytes => {
             let request = request.header("tus-resumable", "1.0.0").header("upload-offset", 0);
             request

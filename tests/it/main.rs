@@ -57,6 +57,7 @@ mod http_play;
 mod http_presets;
 mod http_upload;
 mod http_wait;
+mod imports;
 mod journey;
 mod kill;
 mod killed_verifier;

@@ -4,6 +4,7 @@
 mod fetches;
 mod guest_uploads;
 mod idempotency_keys;
+mod imports;
 mod searches;
 mod shutdown_timer;
 mod sweeper;
@@ -20,6 +21,13 @@ use tokio_util::sync::CancellationToken;
 pub(crate) async fn fetch(env: Env, shutdown: CancellationToken, background: Background) {
     background
         .supervise(fetches::NAME, || fetches::run(&env, &shutdown))
+        .await;
+}
+
+/// Runs the background task that works on imports. It ends some time after `shutdown`, when it has released them.
+pub(crate) async fn import(env: Env, shutdown: CancellationToken, background: Background) {
+    background
+        .supervise(imports::NAME, || imports::run(&env, &shutdown))
         .await;
 }
 

@@ -37,11 +37,13 @@ pub async fn run(env: Env, shutdown: CancellationToken, background: Background) 
         let watcher = async move { watch::run(&env.uploads, &folder, &shutdown, &background).await };
         AbortOnDropHandle::new(tokio::spawn(watcher))
     });
+    let imports = background::import(env.clone(), shutdown.clone(), background.clone());
+    let imports = AbortOnDropHandle::new(tokio::spawn(imports));
     let webhooks = background::send_webhooks(env.clone(), shutdown.clone(), background.clone());
     let webhooks = AbortOnDropHandle::new(tokio::spawn(webhooks));
     let background_tasks = AbortOnDropHandle::new(tokio::spawn(background_tasks));
     jobs::process_task::run(env, shutdown, &background).await;
     // They do not fail: a panic restarts them.
-    let _ = tokio::join!(fetches, webhooks);
+    let _ = tokio::join!(fetches, imports, webhooks);
     drop(background_tasks);
 }

@@ -51,7 +51,7 @@ use crate::webhooks::{WebhookUrl, ensure_for_tasks};
 use crate::{Error, Refusal};
 use anyhow::Context as _;
 use domain::{Code, UserId};
-use entity::{fetch, upload};
+use entity::{fetch, import_row, upload};
 use outbound::{Headers, Target};
 use request::Request;
 use serde::Serialize;
@@ -71,6 +71,8 @@ pub struct NewFetch {
     pub webhook_url: Option<WebhookUrl>,
     /// The hash of the request, for its idempotency key.
     pub fingerprint: Fingerprint,
+    /// The row of an import that asks for the file.
+    pub row: Option<import_row::Model>,
 }
 
 /// Creates an upload that a worker will fetch.
@@ -109,6 +111,7 @@ pub async fn create<R: Serialize + Send + Sync + 'static>(
         file_name: new.file_name.unwrap_or_else(|| target.file_name()),
         fetch: Some(fetch),
         fingerprint: new.fingerprint,
+        row: new.row,
         ..resumable::New::default()
     };
     resumable::create(app, &user.into(), upload, guard, reply).await

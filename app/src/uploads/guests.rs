@@ -50,6 +50,7 @@ pub(super) async fn create_task(app: &Core, row: &upload::Model) -> Result<(), E
         choice: RecipeChoice::stored(link.preset, link.recipe)?,
         webhook_url: None,
         fingerprint: Fingerprint::default(),
+        imported: None,
     };
     let created = finish(app, UserId(row.user_id), upload, KeyGuard::default(), |_, _| ());
     let Err(error) = created.await else { return Ok(()) };

@@ -17,7 +17,7 @@ use crate::uninterrupted::uninterrupted;
 use crate::{Error, Refusal, guest_links, too_large};
 use bytes::Bytes;
 use domain::Code;
-use entity::{fetch, guest_link, trash, upload};
+use entity::{DatabaseTransaction, fetch, guest_link, import_row, trash, upload};
 use futures::Stream;
 use serde::Serialize;
 use std::time::Duration;
@@ -49,6 +49,8 @@ pub struct New {
     pub fetch: Option<fetch::New>,
     /// The hash of the request, for its idempotency key.
     pub fingerprint: Fingerprint,
+    /// The row of an import that asks for the file.
+    pub row: Option<import_row::Model>,
 }
 
 /// Creates an upload without bytes. That of a guest takes a place of the link.
@@ -130,6 +132,7 @@ async fn begin<R: Serialize>(
         if let Some(fetch) = &new.fetch {
             fetch::create(db, &created.id, fetch).await?;
         }
+        begin_row(db, new.row.as_ref(), &created.id).await?;
         let reply = reply(&created);
         guard.store_reply(db, &new.fingerprint, &reply).await?;
         Ok::<_, Error>(reply)
@@ -145,6 +148,13 @@ async fn begin<R: Serialize>(
         }
     }
     told_why(app, row.guest.as_ref(), written).await
+}
+
+/// Records that an upload fetches the file of a row. It is an error if another worker has begun the row.
+async fn begin_row(db: &DatabaseTransaction, row: Option<&import_row::Model>, upload: &str) -> Result<(), Error> {
+    let Some(row) = row else { return Ok(()) };
+    let is_ours = import_row::begin(db, row, upload).await?;
+    is_ours.then_some(()).ok_or_else(|| Code::UploadInterrupted.into())
 }
 
 /// Replaces the refusal of a link without a place with its reason.

@@ -20,6 +20,7 @@ impl Fixture {
         let fingerprint = Fingerprint::of(&content.into());
         let upload = Upload {
             fingerprint: fingerprint.clone(),
+            imported: None,
             ..self.upload().await
         };
         let work = async |upload, guard| uploads::finish(&self.app, self.user, upload, guard, |task, _| task.id).await;

@@ -54,6 +54,13 @@ fn every_operation_documents_its_errors_and_its_security() {
     POST /api/images (bearer)
     DELETE /api/images/{name} (bearer)
     GET /api/images/{name} (bearer)
+    GET /api/imports (bearer)
+    POST /api/imports (bearer)
+    GET /api/imports/{id} (bearer)
+    POST /api/imports/{id}/cancel (bearer)
+    GET /api/imports/{id}/result (bearer)
+    POST /api/imports/{id}/retry (bearer)
+    GET /api/imports/{id}/rows (bearer)
     GET /api/library
     GET /api/library/search
     GET /api/library/{id}

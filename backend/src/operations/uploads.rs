@@ -1,7 +1,9 @@
 //! The operations of uploads.
 
 use crate::AppState;
-use crate::routes::{guest_links, guests, images, presigned_uploads, raw_uploads, tus as tus_routes, uploads};
+use crate::routes::{
+    guest_links, guests, images, imports as import_routes, presigned_uploads, raw_uploads, tus as tus_routes, uploads,
+};
 use crate::tus;
 use axum::middleware::map_response;
 use utoipa_axum::router::OpenApiRouter;
@@ -17,6 +19,7 @@ pub(super) fn with_bytes() -> OpenApiRouter<AppState> {
         .routes(routes!(uploads::create))
         .routes(routes!(images::create))
         .routes(routes!(raw_uploads::create))
+        .routes(routes!(import_routes::create))
         .merge(of_tus.layer(map_response(tus::add_version)))
 }
 
@@ -32,6 +35,17 @@ pub(super) fn without_bytes() -> OpenApiRouter<AppState> {
         .routes(routes!(presigned_uploads::sign))
         .routes(routes!(presigned_uploads::complete))
         .merge(of_tus.layer(map_response(tus::add_version)))
+}
+
+/// Imports of manifests, except their beginning.
+pub(super) fn imports() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(import_routes::list))
+        .routes(routes!(import_routes::show))
+        .routes(routes!(import_routes::rows))
+        .routes(routes!(import_routes::result))
+        .routes(routes!(import_routes::cancel))
+        .routes(routes!(import_routes::retry))
 }
 
 /// Guest links as their owner sees them.

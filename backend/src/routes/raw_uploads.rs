@@ -90,6 +90,7 @@ impl RawFile {
             choice,
             webhook_url: self.webhook_url,
             fingerprint,
+            imported: None,
         })
     }
 

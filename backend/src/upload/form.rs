@@ -34,6 +34,7 @@ impl Form {
                 choice,
                 webhook_url,
                 fingerprint: self.0.fingerprint(),
+                imported: None,
             }),
             Err(error) => {
                 if let Some(File::New { file, .. }) = file {

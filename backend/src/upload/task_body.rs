@@ -94,6 +94,7 @@ impl FileBody {
                     choice,
                     webhook_url,
                     fingerprint,
+                    imported: None,
                 })
             }
         }
@@ -125,6 +126,7 @@ impl SourceUrl {
             webhook_url: webhook_url(state, body.webhook_url)?,
             choice: choice(state, user, body.preset, body.recipe).await?,
             fingerprint,
+            row: None,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Resources of an account, created in the state that an operation needs.
 
 use domain::TaskId;
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU16, Ordering};
 use tests::{Caller, MP4, TestApp};
@@ -30,6 +31,10 @@ pub(super) enum Kind {
     Image,
     /// A preset.
     Preset,
+    /// An import that no worker has begun.
+    Import,
+    /// An import with a row whose host did not answer.
+    FailedImport,
     /// A guest link.
     GuestLink,
     /// A webhook.
@@ -62,6 +67,9 @@ impl Kind {
             let link = crate::guests::link(owner, json!({"title": owner.username})).await;
             return vec![link["id"].to_string()];
         }
+        if let Self::Import | Self::FailedImport = self {
+            return vec![self.make_import(app, owner).await];
+        }
         if let Self::Search = self {
             return vec![crate::searches::finished(owner, "/api/videos/search?q=clip").await];
         }
@@ -77,6 +85,8 @@ impl Kind {
             }
             Self::Image
             | Self::Preset
+            | Self::Import
+            | Self::FailedImport
             | Self::GuestLink
             | Self::Credential
             | Self::Search
@@ -99,6 +109,8 @@ impl Kind {
             Self::Output
             | Self::Image
             | Self::Preset
+            | Self::Import
+            | Self::FailedImport
             | Self::GuestLink
             | Self::Credential
             | Self::Search
@@ -107,6 +119,32 @@ impl Kind {
             | Self::Webhook
             | Self::Delivery => parts(task.body["file_path"].as_str().unwrap()),
         }
+    }
+
+    /// Creates an import and returns its id.
+    async fn make_import(self, app: &TestApp, owner: &Caller) -> String {
+        let name = format!("{}.csv", owner.username);
+        let form = crate::imports::form(
+            "videos",
+            &name,
+            format!("external_id,source_url\n{name},https://a.example/\n"),
+        );
+        let import = owner.request(reqwest::Method::POST, "/api/imports").multipart(form);
+        let import = tests::Reply::read(import.send().await.unwrap()).await;
+        assert_eq!(import.status, 201, "{import:?}");
+        let id = &import.body["id"];
+        if let Self::FailedImport = self {
+            for sql in [
+                format!("UPDATE imports SET status = 'done_with_errors', rows_read = 1, error = 1 WHERE id = {id}"),
+                format!(
+                    "INSERT INTO import_rows (import_id, \"row\", byte, line, status, code) \
+                    VALUES ({id}, 1, 23, 2, 'error', 'source_url_status')"
+                ),
+            ] {
+                app.db.execute_unprepared(&sql).await.unwrap();
+            }
+        }
+        id.to_string()
     }
 
     /// Creates a webhook, or a message to one, and returns its id.
@@ -153,6 +191,7 @@ impl Kind {
             Self::Search => (vec![uuid::Uuid::now_v7().to_string()], "search_not_found"),
             Self::Image => (parts("absent"), "image_not_found"),
             Self::Preset => (parts("absent"), "preset_not_found"),
+            Self::Import | Self::FailedImport => (parts("1000000"), "import_not_found"),
             Self::GuestLink => (parts("1000000"), "guest_link_not_found"),
             Self::Webhook => (parts("1000000"), "webhook_not_found"),
             Self::Delivery => (parts("msg_0197a6a1c2f17c10a1b2c3d4e5f60718"), "delivery_not_found"),

@@ -2,7 +2,7 @@
 
 use super::rows::Kind::{self, Canceled, Output, Processed, Waiting};
 use Access::{Account, Public, Resource};
-use Body::{Bytes, Image, Json, Nothing, Raw, Search, Tus, Upload};
+use Body::{Bytes, Image, Json, Manifest, Nothing, Raw, Search, Tus, Upload};
 
 /// The authorization that an operation needs.
 #[derive(Clone, Copy)]
@@ -30,6 +30,7 @@ pub(super) enum Body {
     Bytes,
     /// A file alone.
     Raw,
+    Manifest,
 }
 
 /// A plan request for a WAV file.
@@ -68,6 +69,13 @@ pub(super) const OPERATIONS: &[(&str, Access, Body)] = &[
     ("HEAD /api/uploads/{id}", Resource(Kind::Unfinished), Tus),
     ("PATCH /api/uploads/{id}", Resource(Kind::Unfinished), Bytes),
     ("DELETE /api/uploads/{id}", Resource(Kind::Unfinished), Tus),
+    ("POST /api/imports", Account, Manifest),
+    ("GET /api/imports", Account, Nothing),
+    ("GET /api/imports/{id}", Resource(Kind::Import), Nothing),
+    ("GET /api/imports/{id}/rows", Resource(Kind::Import), Nothing),
+    ("GET /api/imports/{id}/result", Resource(Kind::Import), Nothing),
+    ("POST /api/imports/{id}/cancel", Resource(Kind::Import), Nothing),
+    ("POST /api/imports/{id}/retry", Resource(Kind::FailedImport), Nothing),
     ("GET /api/guest-links", Account, Nothing),
     ("POST /api/guest-links", Account, Json("{}")),
     ("GET /api/guest-links/{id}", Resource(Kind::GuestLink), Nothing),

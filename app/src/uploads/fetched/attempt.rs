@@ -7,13 +7,14 @@ use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::recipe_choice::RecipeChoice;
 use crate::uploads::receive::{Patch, append};
 use crate::uploads::session::{Session, interrupted};
-use crate::uploads::{File, Upload, finish};
+use crate::uploads::{File, ImportedVideo, Upload, finish};
 use crate::webhooks::WebhookUrl;
 use crate::{Error, Refusal};
 use bytes::Bytes;
 use domain::{Code, EventType, UserId};
 use entity::event::{self, New as Event};
 use entity::fetch::{self, Postponed};
+use entity::import_row;
 use futures::{Stream, stream};
 use outbound::{Client, Download, Get, Headers, Limits, Resume, Target, Validator};
 use std::pin::pin;
@@ -134,11 +135,15 @@ async fn run(mut session: Session, means: Means<'_>) -> Result<(), Error> {
 }
 
 async fn create_task(app: &Core, user: UserId, fetch: &fetch::Model) -> Result<(), Error> {
+    let row = app
+        .with_timeout(import_row::of_upload(&app.db, &fetch.upload_id))
+        .await?;
     let upload = Upload {
         file: File::Upload(fetch.upload_id.clone()),
         choice: RecipeChoice::stored(fetch.preset.clone(), fetch.recipe.clone())?,
         webhook_url: fetch.webhook_url.clone().map(WebhookUrl::from_stored),
         fingerprint: Fingerprint::default(),
+        imported: row.map(ImportedVideo::fetched).transpose()?,
     };
     finish(app, user, upload, KeyGuard::default(), |_, _| ()).await
 }

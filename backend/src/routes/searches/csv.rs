@@ -1,15 +1,10 @@
 //! Rows of a result as CSV (RFC 4180): UTF-8, CRLF, quotes where they are needed.
-//!
-//! *Formulas.* A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@`, a tab or a line break for a formula,
-//! also when it is quoted. Titles and other texts are written by users, so a formula could send the table of its reader
-//! to another server. An apostrophe goes before it, which spreadsheets take for the beginning of a text. In JSON the
-//! texts are exact.
 
+use crate::spreadsheet::harmless;
 use ::csv::{Error, Terminator, Writer, WriterBuilder};
 use api::library::LibraryVideo;
 use chrono::SecondsFormat;
 use std::borrow::Cow;
-use std::iter::once;
 
 /// The names of the columns, which are those of the fields in JSON.
 const COLUMNS: [&str; 16] = [
@@ -30,12 +25,6 @@ const COLUMNS: [&str; 16] = [
     "playback_url",
     "playback_type",
 ];
-
-/// The characters with which a formula begins. Those of full width are formulas in East Asian versions.
-const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
-
-/// The characters after which a spreadsheet may begin a cell.
-const BEGINS_CELL: [char; 5] = [',', ';', '\t', '\r', '\n'];
 
 /// The first row: the names of the columns.
 pub(super) fn header() -> Vec<u8> {
@@ -73,23 +62,6 @@ pub(super) fn row(video: &LibraryVideo) -> Result<Vec<u8>, Error> {
         .from_writer(Vec::new());
     writer.write_record(cells.iter().map(|cell| cell.as_bytes()))?;
     writer.into_inner().map_err(|error| Error::from(error.into_error()))
-}
-
-/// A text that no spreadsheet takes for a formula. Where lists are separated by `;` or the file is not read as CSV, a
-/// spreadsheet ignores the quotes and begins a cell in the middle of a text, so every beginning of a cell counts.
-fn harmless(text: &str) -> Cow<'_, str> {
-    let pairs = || once('\n').chain(text.chars()).zip(text.chars());
-    let begins_formula = |(before, next): (char, char)| BEGINS_CELL.contains(&before) && FORMULA.contains(&next);
-    let begins_with_space = text.starts_with(['\t', '\r', '\n']);
-    if !begins_with_space && !pairs().any(begins_formula) {
-        return Cow::Borrowed(text);
-    }
-    let mut safe = String::from(if begins_with_space { "'" } else { "" });
-    for pair in pairs() {
-        safe.extend(begins_formula(pair).then_some('\''));
-        safe.push(pair.1);
-    }
-    Cow::Owned(safe)
 }
 
 #[cfg(test)]

@@ -1,0 +1,221 @@
+//! Imports: many videos, or changes of many videos, from one manifest. `entity::import` has the theory of operation.
+//!
+//! [`create`] stores the file and inserts the import. Workers take it for a step at a time ([`take_due`],
+//! [`DueImport::step`]): `stage.rs` copies the rows of the file into the database, `apply.rs` lets them have their
+//! effect.
+//!
+//! A row of `kind=videos` with a `source_url` becomes a fetched upload ([`crate::uploads::fetched`]), and its task is
+//! created in the transaction that ends the row. A bounded number of rows of an import are fetched at the
+//! same time.
+
+mod apply;
+mod changes;
+mod due;
+mod stage;
+mod step;
+
+pub use due::{DueImport, take_due};
+
+use crate::app::Core;
+use crate::idempotency::{Fingerprint, KeyGuard};
+use crate::uninterrupted::uninterrupted;
+use crate::{Error, NewFile, Refusal, file_name};
+use bytes::Bytes;
+use domain::manifest::Kind;
+use domain::{Code, UserId};
+use entity::import_row::Filter;
+use entity::{import, import_row};
+use futures::Stream;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use storage::Key;
+use uuid::Uuid;
+
+/// Maximum number of imports of one account that have not ended.
+const MAX_IMPORTS: u64 = 20;
+/// Maximum size of a manifest as it is sent, in bytes.
+pub const MAX_MANIFEST_BYTES: u64 = 2 << 30;
+
+/// Errors of rows that may pass: a retry of an import tries these rows again.
+const RETRYABLE: [Code; 9] = [
+    Code::SourceUrlUnreachable,
+    Code::SourceUrlTls,
+    Code::SourceUrlRedirect,
+    Code::SourceUrlStatus,
+    Code::SourceUrlReply,
+    Code::SourceUrlChanged,
+    Code::UploadNotFound,
+    Code::UploadUnfinished,
+    Code::Internal,
+];
+
+/// A stored manifest.
+pub struct NewImport {
+    /// Its kind.
+    pub kind: Kind,
+    /// Rows are checked, and have no effect.
+    pub is_dry_run: bool,
+    /// Begin also if the same file was imported before.
+    pub again: bool,
+    /// The name of the file.
+    pub file_name: String,
+    /// The file.
+    pub file: NewFile,
+    /// The hash of the request, for its idempotency key.
+    pub fingerprint: Fingerprint,
+}
+
+impl NewImport {
+    /// The hash of the file, the kind and the options.
+    fn dedup(&self) -> String {
+        let text = format!("{} {} {}", self.kind, self.is_dry_run, self.file.stored().sha256);
+        hex::encode(Sha256::digest(text))
+    }
+}
+
+/// Stores the bytes of a manifest under a new key. Dropping the future or the file leaves nothing behind.
+///
+/// # Errors
+/// `file_empty`, `upload_too_large`, `storage_full`; errors of the stream, the database and the storage.
+pub async fn store(
+    app: &Core,
+    stream: impl Stream<Item = Result<Bytes, Error>>,
+    declared_bytes: Option<u64>,
+) -> Result<NewFile, Error> {
+    let limit = MAX_MANIFEST_BYTES.min(app.settings.limits.max_upload_bytes);
+    NewFile::put(app, Key::source(Uuid::new_v4()), stream, declared_bytes, limit).await
+}
+
+/// Begins an import. If the account has begun the same import before, that one is the reply, as it stands, and the new
+/// file is removed. Dropping the future does not stop it.
+///
+/// # Errors
+/// `imports_too_many`, `idempotency_key_in_use`; errors of the database.
+pub async fn create<R: Serialize + Send + Sync + 'static>(
+    app: &Core,
+    user: UserId,
+    new: NewImport,
+    guard: KeyGuard,
+    reply: fn(&import::Model) -> R,
+) -> Result<R, Error> {
+    let app = app.clone();
+    uninterrupted(async move { begin(&app, user, new, &guard, reply).await }).await
+}
+
+async fn begin<R: Serialize>(
+    app: &Core,
+    user: UserId,
+    new: NewImport,
+    guard: &KeyGuard,
+    reply: fn(&import::Model) -> R,
+) -> Result<R, Error> {
+    let dedup = (!new.again).then(|| new.dedup());
+    let NewImport { file, fingerprint, .. } = new;
+    let row = import::New {
+        kind: new.kind,
+        is_dry_run: new.is_dry_run,
+        file_name: file_name::display(&new.file_name),
+        key: file.key(),
+        sha256: file.stored().sha256.clone(),
+        bytes: file.stored().bytes,
+        dedup,
+    };
+    let written = entity::user::write(&app.db, user, async |db| {
+        guard.renew(db).await?;
+        let same = match &row.dedup {
+            Some(dedup) => import::same(db, user, dedup).await?,
+            None => None,
+        };
+        let is_new = same.is_none();
+        let import = match same {
+            Some(import) => import,
+            None => {
+                Refusal::unless_below(MAX_IMPORTS, import::count_open(db, user).await?, Code::ImportsTooMany)?;
+                entity::trash::remove_key(db, &row.key).await?;
+                import::create(db, user, row).await?
+            }
+        };
+        let reply = reply(&import);
+        guard.store_reply(db, &fingerprint, &reply).await?;
+        Ok::<_, Error>((is_new, import.id, reply))
+    });
+    let written = app.with_timeout(written).await;
+    match &written {
+        Ok((false, ..)) => file.discard().await,
+        _ => file.decide(&written).await,
+    }
+    let (is_new, id, reply) = written?;
+    tracing::info!(import = id, is_new, "an import was begun");
+    Ok(reply)
+}
+
+/// An import of the account.
+///
+/// # Errors
+/// `import_not_found`.
+pub async fn show(app: &Core, user: UserId, id: i64) -> Result<import::Model, Error> {
+    let found = app.with_timeout(import::of_user(&app.db, user, id)).await?;
+    Ok(found.ok_or(Code::ImportNotFound)?)
+}
+
+/// Rows of an import after a row, in the order of the file.
+///
+/// # Errors
+/// Errors of the database.
+pub async fn rows(
+    app: &Core,
+    import: &import::Model,
+    filter: &Filter,
+    after: i64,
+    limit: u64,
+) -> Result<Vec<import_row::Model>, Error> {
+    let rows = import_row::after(&app.db, import.id, filter, after, limit);
+    Ok(app.with_timeout(rows).await?)
+}
+
+/// Cancels an import. Rows whose files are being fetched end by themselves; no other row is begun.
+///
+/// # Errors
+/// `import_finished`.
+pub async fn cancel(app: &Core, import: &import::Model) -> Result<import::Model, Error> {
+    if app.with_timeout(import::cancel(&app.db, import.id)).await? {
+        return show(app, import.owner(), import.id).await;
+    }
+    Err(Code::ImportFinished.into())
+}
+
+/// Tries the rows again that have failed with an error that may pass.
+///
+/// # Errors
+/// `import_unfinished`, `nothing_to_retry`.
+pub async fn retry(app: &Core, import: &import::Model) -> Result<import::Model, Error> {
+    let (user, id) = (import.owner(), import.id);
+    let codes = RETRYABLE.map(Code::as_str);
+    let written = entity::user::write(&app.db, user, async |db| {
+        let import = import::of_user(db, user, id).await?.ok_or(Code::ImportNotFound)?;
+        match import.status {
+            import::Status::DoneWithErrors => {}
+            import::Status::Done | import::Status::Failed | import::Status::Canceled => {
+                return Err(Code::NothingToRetry.into());
+            }
+            import::Status::Received | import::Status::Staging | import::Status::Running => {
+                return Err(Code::ImportUnfinished.into());
+            }
+        }
+        match import_row::retry(db, id, &codes).await? {
+            0 => Err(Code::NothingToRetry.into()),
+            rows => Ok::<_, Error>(import::reopen(db, id, rows).await?),
+        }
+    });
+    app.with_timeout(written).await?;
+    show(app, user, id).await
+}
+
+/// The columns of a CSV manifest, by its stored layout; `None` for JSON Lines.
+#[must_use]
+pub fn columns(layout: &entity::Json) -> Option<Vec<String>> {
+    match serde_json::from_value::<manifest::Layout>(layout.clone()).ok()?.format {
+        manifest::Format::Csv { columns, .. } => Some(columns),
+        manifest::Format::Jsonl => None,
+    }
+}

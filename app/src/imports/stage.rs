@@ -1,0 +1,325 @@
+//! Copies the rows of a manifest into the database.
+//!
+//! A thread reads the file and checks its rows ([`read_all`]); it is at most [`AHEAD`] batches ahead of the database.
+//! Each batch is one transaction with the position behind it, so after a kill another worker goes on there.
+
+use super::due::{DueImport, Failure, file_gone};
+use crate::app::Core;
+use crate::{Error, Refusal};
+use anyhow::Context as _;
+use domain::Code;
+use domain::manifest::{ColumnError, Kind, RowError, RowStatus, read_metadata, read_video, row_key};
+use entity::import::Checkpoint;
+use entity::import_row::{self, State};
+use entity::{Json, video};
+use futures::TryStreamExt;
+use manifest::{Limits, Position, Reader, Record};
+use serde_json::Map;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use storage::Key;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio_util::io::{StreamReader, SyncIoBridge};
+use tokio_util::sync::CancellationToken;
+
+/// Rows of one transaction.
+const BATCH_ROWS: usize = 2_000;
+/// Bytes of rows after which a batch ends early, so that large rows need no more memory than small ones.
+const BATCH_BYTES: usize = 4 << 20;
+/// Batches that were read and are not stored yet.
+const AHEAD: usize = 2;
+
+/// A message of the thread that reads the file.
+enum Parsed {
+    Layout(manifest::Layout),
+    Batch(Batch),
+    End(Result<(), manifest::Error>),
+}
+
+/// Rows of one transaction.
+struct Batch {
+    rows: Vec<import_row::Model>,
+    /// The position behind the last row.
+    end: Position,
+}
+
+/// The facts of an import that its rows depend on.
+#[derive(Clone, Copy)]
+struct Sheet {
+    import: i64,
+    kind: Kind,
+    is_dry_run: bool,
+}
+
+impl Sheet {
+    /// Checks the values of a row.
+    fn check(self, fields: &Map<String, Json>) -> Result<(), RowError> {
+        match self.kind {
+            Kind::Videos => read_video(fields)?.check_source(self.is_dry_run),
+            Kind::Metadata => read_metadata(fields).map(drop),
+        }
+    }
+}
+
+/// Reads the file from the position that was recorded.
+pub(super) async fn run(app: &Core, due: &DueImport, stop: &CancellationToken) -> Result<(), Failure> {
+    let import = &due.import;
+    let sheet = Sheet {
+        import: import.id,
+        kind: import.kind.parse().map_err(|_| anyhow::anyhow!("unknown kind"))?,
+        is_dry_run: import.is_dry_run,
+    };
+    let mut parsed = open(app, due, sheet).await?;
+    while let Some(message) = stop.run_until_cancelled(parsed.recv()).await.ok_or(Failure::Stopped)? {
+        match message {
+            Parsed::Layout(layout) => {
+                if let manifest::Format::Csv { columns, .. } = &layout.format {
+                    sheet
+                        .kind
+                        .check_columns(columns, sheet.is_dry_run)
+                        .map_err(refused_columns)?;
+                }
+                let layout = serde_json::to_value(&layout).context("failed to serialize a layout")?;
+                let begun = app.with_timeout(due.lease.begin(&app.db, layout));
+                begun.await?.then_some(()).ok_or(Failure::Lost)?;
+            }
+            Parsed::Batch(batch) => store(app, due, batch).await?,
+            Parsed::End(Ok(())) => return write(app, due, None, Vec::new()).await,
+            Parsed::End(Err(error)) => return Err(failure(error)),
+        }
+    }
+    Err(anyhow::anyhow!("the thread that reads a manifest has ended").into())
+}
+
+/// Opens the file at the recorded position, and starts the thread that reads it.
+async fn open(app: &Core, due: &DueImport, sheet: Sheet) -> Result<mpsc::Receiver<Parsed>, Failure> {
+    let import = &due.import;
+    let key: Key = import.key.parse().context("an import has an invalid key")?;
+    let packed = app.storage.head(&key).await?.ok_or_else(file_gone)?;
+    let layout = import.layout.clone().map(serde_json::from_value::<manifest::Layout>);
+    let layout = layout.transpose().context("failed to parse a stored layout")?;
+    let unsigned = |number: i64| u64::try_from(number).unwrap_or_default();
+    let at = Position {
+        byte: unsigned(import.byte),
+        line: unsigned(import.line),
+        row: unsigned(import.rows_read),
+    };
+    let is_plain = layout.as_ref().is_some_and(manifest::Layout::is_plain);
+    let first = if is_plain { at.byte } else { 0 };
+    let bytes = app.storage.get_range(&key, first..packed).await?;
+    let bytes = StreamReader::new(bytes.map_err(std::io::Error::other));
+    // `SyncIoBridge` needs a reader that is `Unpin`.
+    let input = SyncIoBridge::new(Box::pin(bytes));
+    let (send, parsed) = mpsc::channel(AHEAD);
+    spawn_blocking(move || {
+        let reader = match layout {
+            // Without a row, the head is read again: it is part of the first position.
+            Some(layout) if at.row > 0 => Reader::resume(input, packed, layout, at, Limits::default()),
+            _ => Reader::open(input, packed, Limits::default()),
+        };
+        let ended = reader.and_then(|reader| read_all(reader, sheet, &send));
+        // Fails only when nothing waits for the rows any more.
+        let _ = send.blocking_send(Parsed::End(ended));
+    });
+    Ok(parsed)
+}
+
+/// Reads and checks all rows.
+fn read_all(mut reader: Reader, sheet: Sheet, send: &mpsc::Sender<Parsed>) -> Result<(), manifest::Error> {
+    if send.blocking_send(Parsed::Layout(reader.layout().clone())).is_err() {
+        return Ok(());
+    }
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    loop {
+        let begin = reader.position().byte;
+        let record = reader.next();
+        let end = reader.position();
+        let is_end = !matches!(record, Ok(Some(_)));
+        if let Ok(Some(record)) = &record {
+            rows.push(checked(sheet, record));
+            bytes += usize::try_from(end.byte.saturating_sub(begin)).unwrap_or(usize::MAX);
+        }
+        if rows.len() >= BATCH_ROWS || bytes >= BATCH_BYTES || (is_end && !rows.is_empty()) {
+            let rows = std::mem::take(&mut rows);
+            bytes = 0;
+            if send.blocking_send(Parsed::Batch(Batch { rows, end })).is_err() {
+                return Ok(());
+            }
+        }
+        if is_end {
+            return record.map(drop);
+        }
+    }
+}
+
+/// A row as it is stored: pending, or with its error.
+fn checked(sheet: Sheet, record: &Record) -> import_row::Model {
+    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let mut row = import_row::Model {
+        import_id: sheet.import,
+        row: signed(record.row),
+        byte: signed(record.byte),
+        line: signed(record.line),
+        row_key: None,
+        status: State::Pending,
+        field: None,
+        code: None,
+        detail: None,
+        fields: None,
+        upload_id: None,
+        task_id: None,
+        video_id: None,
+        duplicate_of: None,
+    };
+    let error = match &record.content {
+        Ok(fields) => {
+            row.fields = Some(Json::Object(fields.clone()));
+            match sheet.check(fields) {
+                Ok(()) => {
+                    row.row_key = Some(hex::encode(Sha256::digest(row_key(sheet.kind, fields))));
+                    return row;
+                }
+                Err(error) => error,
+            }
+        }
+        Err(error) => unreadable(error),
+    };
+    row.status = State::Error;
+    row.field = Some(error.field).filter(|field| !field.is_empty());
+    row.code = Some(error.code.as_str().to_owned());
+    row.detail = Some(error.detail);
+    row
+}
+
+/// The error of a row that could not be read.
+fn unreadable(error: &manifest::RecordError) -> RowError {
+    use manifest::RecordError as E;
+    let code = match error {
+        E::NotUtf8 { .. } => Code::RowNotUtf8,
+        E::ColumnCount { .. } => Code::ColumnCount,
+        E::TooLarge { .. } => Code::RowTooLarge,
+        E::Json { .. } => Code::RowInvalid,
+    };
+    RowError {
+        field: String::new(),
+        code,
+        detail: error.to_string(),
+    }
+}
+
+/// The failure of an import by the error of its file.
+fn failure(error: manifest::Error) -> Failure {
+    use manifest::Error as E;
+    let code = match &error {
+        E::Empty => Code::ManifestEmpty,
+        E::ColumnRepeated { .. } => Code::ColumnRepeated,
+        E::ColumnUnnamed { .. } => Code::ColumnUnnamed,
+        E::TooManyColumns { .. } => Code::ColumnsTooMany,
+        E::Unreadable { .. } => Code::ManifestUnreadable,
+        E::QuoteUnclosed { .. } => Code::QuoteUnclosed,
+        E::TooManyRows { .. } => Code::TooManyRows,
+        E::UnpackedTooLarge { .. } => Code::UnpackedTooLarge,
+        E::ArchiveDamaged { .. } => Code::ArchiveDamaged,
+        E::Read(_) => return Failure::Ours(Error::Internal(anyhow::Error::new(error))),
+    };
+    Failure::File(Refusal::new(code).detail(error.to_string()))
+}
+
+fn refused_columns(error: ColumnError) -> Failure {
+    Failure::File(Refusal::new(error.code).detail(error.detail))
+}
+
+/// Stores a batch with the position behind it.
+async fn store(app: &Core, due: &DueImport, batch: Batch) -> Result<(), Failure> {
+    let mut rows = batch.rows;
+    let repeated = app.with_timeout(Box::pin(repeated(app, due, &rows))).await?;
+    for row in &mut rows {
+        match row.row_key.as_deref().and_then(|key| repeated.rows.get(key)) {
+            Some(first) if *first != row.row => {
+                row.status = State::Duplicate;
+                row.duplicate_of = Some(*first);
+                row.row_key = None;
+            }
+            _ => {}
+        }
+        let external_id = row.fields.as_ref().and_then(external_id);
+        if row.status == State::Pending
+            && let Some(video) = external_id.and_then(|id| repeated.videos.get(&id))
+        {
+            row.status = State::Duplicate;
+            row.video_id = Some(*video);
+        }
+    }
+    let at = Checkpoint {
+        byte: batch.end.byte,
+        line: batch.end.line,
+        rows_read: batch.end.row,
+    };
+    write(app, due, Some(at), rows).await
+}
+
+/// Stores rows and how far the file was read, in one transaction.
+async fn write(
+    app: &Core,
+    due: &DueImport,
+    at: Option<Checkpoint>,
+    rows: Vec<import_row::Model>,
+) -> Result<(), Failure> {
+    let count = |state: State| rows.iter().filter(|row| row.status == state).count() as u64;
+    let states = [State::Pending, State::Duplicate, State::Error];
+    let counts = states.map(|state| (RowStatus::from(state), count(state)));
+    let written = entity::write(&app.db, async |db| {
+        let is_held = due.lease.stage(db, at, &counts).await?;
+        if is_held {
+            import_row::insert(db, rows).await?;
+        }
+        Ok::<_, Error>(is_held)
+    });
+    app.with_timeout(written).await?.then_some(()).ok_or(Failure::Lost)
+}
+
+/// Rows and videos that rows of a batch repeat.
+#[derive(Default)]
+struct Repeated {
+    /// The first row with each key of the batch.
+    rows: HashMap<String, i64>,
+    /// The videos of the account with the external ids of the batch. Only for `kind=videos`.
+    videos: HashMap<String, i64>,
+}
+
+async fn repeated(app: &Core, due: &DueImport, rows: &[import_row::Model]) -> Result<Repeated, Error> {
+    let mut found = Repeated::default();
+    let keys: Vec<&str> = rows.iter().filter_map(|row| row.row_key.as_deref()).collect();
+    if keys.is_empty() {
+        return Ok(found);
+    }
+    found.rows = import_row::with_keys(&app.db, due.import.id, &keys)
+        .await?
+        .into_iter()
+        .collect();
+    for row in rows {
+        if let Some(key) = &row.row_key {
+            found.rows.entry(key.clone()).or_insert(row.row);
+        }
+    }
+    if due.import.kind == Kind::Videos.to_string() {
+        let ids: Vec<String> = rows
+            .iter()
+            .filter_map(|row| row.fields.as_ref().and_then(external_id))
+            .collect();
+        let videos = video::with_external_ids(&app.db, due.import.owner(), &ids).await?;
+        found.videos = videos.into_iter().collect();
+    }
+    Ok(found)
+}
+
+/// The external id of a row, as it is stored with a video.
+fn external_id(fields: &Json) -> Option<String> {
+    let text = match fields.get("external_id")? {
+        Json::String(text) => text.clone(),
+        Json::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    domain::video::word(&text).ok()
+}

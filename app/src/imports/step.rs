@@ -1,0 +1,71 @@
+//! One step of a worker on an import.
+
+use super::due::{DueImport, Failure, Progress};
+use super::{apply, stage};
+use crate::{Error, Refusal};
+use domain::Code;
+use entity::import::Status;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Pause while an import only waits for files that are being fetched.
+const WAIT_PAUSE: Duration = Duration::from_secs(1);
+/// First pause after a step that failed for a reason that may pass; it doubles up to [`PAUSE_MAX`].
+const PAUSE: Duration = Duration::from_secs(2);
+const PAUSE_MAX: Duration = Duration::from_mins(5);
+/// Steps that failed in a row after which the import fails. They take more than an hour.
+const MAX_FAILURES: i32 = 20;
+
+impl DueImport {
+    /// Reads the file, or lets some rows have their effect; then releases the import. `stop` ends it early.
+    ///
+    /// # Errors
+    /// Errors of the database after which the step is not recorded. The import is due again when its lease has ended.
+    pub async fn step(self, stop: &CancellationToken) -> Result<(), Error> {
+        let id = self.import.id;
+        let (pause, failures) = match self.work(stop).await {
+            Ok(Progress::Some) => (Duration::ZERO, 0),
+            Ok(Progress::Waits) => (WAIT_PAUSE, 0),
+            Err(Failure::Lost | Failure::Stopped) => (Duration::ZERO, self.import.failures),
+            Err(Failure::File(refusal)) => return self.fail(refusal).await,
+            Err(Failure::Ours(error)) if self.import.failures >= MAX_FAILURES => {
+                tracing::error!(import = id, ?error, "a step of an import failed");
+                return self.fail(Refusal::new(Code::Internal)).await;
+            }
+            Err(Failure::Ours(error)) => {
+                let failures = self.import.failures.saturating_add(1);
+                tracing::warn!(
+                    import = id,
+                    ?error,
+                    failures,
+                    "a step of an import failed; retrying later"
+                );
+                let doubled = PAUSE * 2_u32.saturating_pow(failures.unsigned_abs() - 1);
+                (doubled.min(PAUSE_MAX), failures)
+            }
+        };
+        let released = self.lease.release(&self.app.db, pause, failures);
+        Ok(self.app.with_timeout(released).await?)
+    }
+
+    /// Ends the import with an error.
+    async fn fail(&self, refusal: Refusal) -> Result<(), Error> {
+        let (code, detail) = (refusal.code.as_str(), refusal.detail.unwrap_or_default());
+        tracing::info!(import = self.import.id, code, "an import failed");
+        let failed = self.lease.fail(&self.app.db, code, &detail);
+        self.app.with_timeout(failed).await?;
+        Ok(())
+    }
+
+    async fn work(&self, stop: &CancellationToken) -> Result<Progress, Failure> {
+        if !self.import.is_staged && self.import.status != Status::Canceled {
+            stage::run(&self.app, self, stop).await?;
+            return Ok(Progress::Some);
+        }
+        let progress = apply::run(&self.app, self, stop).await?;
+        if self.app.with_timeout(self.lease.finish(&self.app.db)).await? {
+            tracing::info!(import = self.import.id, "an import has ended");
+        }
+        Ok(progress)
+    }
+}

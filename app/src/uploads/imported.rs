@@ -1,0 +1,90 @@
+//! The video of a row, created with the task of its file.
+
+use crate::{Error, Refusal};
+use domain::manifest::{Details, Location, RowStatus, read_video};
+use domain::video::merged_metadata;
+use domain::{Code, UserId};
+use entity::import_row::{self, Ended};
+use entity::video::Changes;
+use entity::{DatabaseTransaction, Json, video};
+use serde_json::json;
+
+/// A row whose video is created. The point of `lat` and `lon` is in the metadata, as `location`.
+pub struct ImportedVideo {
+    row: import_row::Model,
+    details: Details,
+}
+
+impl ImportedVideo {
+    /// The video of a row.
+    pub(crate) fn new(row: import_row::Model, mut details: Details, location: Option<Location>) -> Self {
+        if let Some(Location { lat, lon }) = location {
+            details
+                .metadata
+                .insert("location".to_owned(), json!({ "lat": lat, "lon": lon }));
+        }
+        Self { row, details }
+    }
+
+    /// The video of the row whose file an upload has fetched.
+    ///
+    /// # Errors
+    /// The values of the row are not valid any more.
+    pub(crate) fn fetched(row: import_row::Model) -> Result<Self, Error> {
+        let fields = row
+            .fields
+            .as_ref()
+            .and_then(Json::as_object)
+            .cloned()
+            .unwrap_or_default();
+        let read = read_video(&fields);
+        let read = read.map_err(|error| Refusal::new(error.code).detail(error.detail))?;
+        Ok(Self::new(row, read.details, read.location))
+    }
+
+    /// Writes the details of the row into its new video. Call it in [`entity::user::write`].
+    ///
+    /// # Errors
+    /// `external_id_taken`.
+    pub(crate) async fn describe(
+        &self,
+        db: &DatabaseTransaction,
+        user: UserId,
+        video: video::Model,
+    ) -> Result<video::Model, Error> {
+        let details = self.details.clone();
+        if let Some(id) = &details.external_id
+            && !video::with_external_ids(db, user, std::slice::from_ref(id))
+                .await?
+                .is_empty()
+        {
+            return Err(Code::ExternalIdTaken.into());
+        }
+        let metadata = merged_metadata(video.metadata.clone(), &details.metadata);
+        let metadata = metadata.map_err(|error| Refusal::new(Code::MetadataInvalid).detail(error.to_string()))?;
+        let changes = Changes {
+            title: details.title,
+            description: details.description,
+            tags: details.tags,
+            region: details.region.map(Some),
+            external_id: details.external_id.map(Some),
+            metadata: Some(metadata),
+        };
+        Ok(video::update(db, video, changes).await?)
+    }
+
+    /// Ends the row, in the transaction that creates the task.
+    ///
+    /// # Errors
+    /// `upload_interrupted` if the row has ended.
+    pub(crate) async fn end(&self, db: &DatabaseTransaction, task: i64, video: i64) -> Result<(), Error> {
+        let ended = Ended {
+            task_id: Some(task),
+            video_id: Some(video),
+            ..Ended::default()
+        };
+        let from = RowStatus::from(self.row.status);
+        let is_ours = import_row::end(db, &self.row, from, RowStatus::Created, ended).await?;
+        is_ours.then_some(()).ok_or_else(|| Code::UploadInterrupted.into())
+    }
+}

@@ -1,0 +1,124 @@
+//! The form of an import: a manifest, its kind and options, in any order.
+
+use super::form::file_missing;
+use super::multipart::{FormPart, FormReader};
+use crate::AppState;
+use crate::error::{Error, Refusal};
+use app::NewFile;
+use app::idempotency::Fingerprint;
+use app::imports::{self, MAX_MANIFEST_BYTES, NewImport};
+use axum::extract::{FromRequest, Request};
+use domain::Code;
+use domain::manifest::Kind;
+
+/// The unread form of an import.
+pub(crate) struct ManifestForm(FormReader);
+
+impl FromRequest<AppState> for ManifestForm {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Error> {
+        FormReader::open(request, state, MAX_MANIFEST_BYTES).await.map(Self)
+    }
+}
+
+/// The parts that were read.
+#[derive(Default)]
+struct Parts {
+    file: Option<(String, NewFile)>,
+    kind: Option<Kind>,
+    is_dry_run: bool,
+    again: bool,
+}
+
+impl ManifestForm {
+    /// Reads the form to its end and stores the file. After an error nothing stays in the storage.
+    pub(crate) async fn receive(mut self, state: &AppState) -> Result<NewImport, Error> {
+        let mut parts = Parts::default();
+        let read = self.parts(state, &mut parts).await;
+        match (read, parts.file, parts.kind) {
+            (Ok(()), Some((file_name, file)), Some(kind)) => Ok(NewImport {
+                kind,
+                is_dry_run: parts.is_dry_run,
+                again: parts.again,
+                file_name,
+                file,
+                fingerprint: self.0.fingerprint(),
+            }),
+            (read, file, _) => {
+                let is_missing = file.is_none();
+                if let Some((_, file)) = file {
+                    file.discard().await;
+                }
+                read?;
+                Err(if is_missing { file_missing() } else { kind_missing() }.into())
+            }
+        }
+    }
+
+    /// Reads the form to its end without storing anything; returns its fingerprint.
+    pub(crate) async fn fingerprint(self) -> Result<Fingerprint, Error> {
+        self.0.skip_to_end().await
+    }
+
+    async fn parts(&mut self, state: &AppState, parts: &mut Parts) -> Result<(), Error> {
+        let declared = self.0.declared_bytes;
+        while let Some(part) = self.0.next().await? {
+            match part.name().as_str() {
+                "file" if parts.file.is_none() => parts.file = Some(receive_file(part, state, declared).await?),
+                "kind" => parts.kind = Some(kind(part.text(Code::KindUnknown).await?.trim())?),
+                "dry_run" => parts.is_dry_run = flag("dry_run", part.text(Code::RequestInvalid).await?.trim())?,
+                "again" => parts.again = flag("again", part.text(Code::RequestInvalid).await?.trim())?,
+                "file" => {
+                    let second = Refusal::new(Code::MultipartInvalid).detail("more than one file");
+                    return Err(second.field("file", Code::MultipartInvalid).into());
+                }
+                _ => return Err(part.unknown_part("file, kind, dry_run, again").into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn kind(text: &str) -> Result<Kind, Refusal> {
+    text.parse().map_err(|error: domain::manifest::UnknownKind| {
+        let given: String = text.chars().take(100).collect();
+        let detail = format!("{given:?}; {error}");
+        Refusal::new(Code::KindUnknown)
+            .field("kind", Code::KindUnknown)
+            .detail(detail)
+    })
+}
+
+fn kind_missing() -> Refusal {
+    let refusal = Refusal::new(Code::KindUnknown).field("kind", Code::KindUnknown);
+    refusal.detail(format!("missing; {}", domain::manifest::UnknownKind))
+}
+
+fn flag(name: &str, text: &str) -> Result<bool, Refusal> {
+    match text {
+        "true" => Ok(true),
+        "false" | "" => Ok(false),
+        _ => {
+            let given: String = text.chars().take(100).collect();
+            Err(Refusal::of_invalid_field(
+                name,
+                format!("{given:?}; accepted: true, false"),
+            ))
+        }
+    }
+}
+
+async fn receive_file(
+    part: FormPart<'_>,
+    state: &AppState,
+    declared_bytes: Option<u64>,
+) -> Result<(String, NewFile), Error> {
+    let file_name = part.file_name();
+    let chunks = futures::stream::try_unfold(part, async |mut part| {
+        let chunk = part.chunk().await.map_err(|error: Error| error.0)?;
+        Ok::<_, app::Error>(chunk.map(|chunk| (chunk, part)))
+    });
+    let file = imports::store(&state.app, chunks, declared_bytes).await?;
+    Ok((file_name, file))
+}

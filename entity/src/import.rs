@@ -1,0 +1,288 @@
+//! Table `imports`: manifests of many videos or changes, and how far each has come. `import_row.rs` has their rows.
+//!
+//! *Problem.* A manifest has up to millions of rows. The process that works on it may die at any point. Each row must
+//! end in exactly one state, and no row may have an effect twice.
+//!
+//! *Mechanism.* A worker takes the import that waits longest by a lease ([`crate::lease`], [`take_due`]) for one step.
+//! It first copies the rows of the file into `import_rows`, some thousands at a time. The transaction that inserts rows
+//! also records the byte at which the next one begins ([`ImportLease::stage`]), so another worker goes on there. Then
+//! it applies the rows. The transaction of the effect of a row also changes its state.
+//!
+//! *Invariants.*
+//! - Each write of a worker has the condition that it holds the import, and that the import has not ended.
+//! - The counts of an import change in the transaction that changes its rows ([`ImportLease::add`],
+//!   [`crate::import_row`]). So their sum is the number of the rows that were read, at every moment.
+//!
+//! *Rejected.* A lease for each group of rows: one worker applies rows as fast as the files of videos arrive. A job for
+//! each row in the queue: the queue holds nothing that may not be lost.
+
+mod lease;
+
+pub use lease::{Checkpoint, ImportLease, take_due};
+
+use domain::UserId;
+use domain::manifest::{ImportStatus, Kind, RowStatus};
+use sea_orm::ActiveValue::{NotSet, Set};
+use sea_orm::entity::prelude::*;
+use sea_orm::{DatabaseTransaction, ExprTrait, QueryOrder, QuerySelect, UpdateMany};
+
+/// An import.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "imports")]
+#[allow(missing_docs, reason = "explained by their names")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    pub user_id: i64,
+    /// [`Kind`] as text.
+    pub kind: String,
+    pub status: Status,
+    /// Rows are checked, and have no effect.
+    pub is_dry_run: bool,
+    pub file_name: String,
+    /// Storage key of the manifest.
+    pub key: String,
+    pub sha256: String,
+    pub bytes: i64,
+    /// The hash of the file, the kind and the options: the same import again is not begun again. `None` where the
+    /// client asked for that.
+    pub dedup: Option<String>,
+    /// Format and packing of the file, once its head was read.
+    pub layout: Option<Json>,
+    /// The unpacked byte at which the next row begins.
+    pub byte: i64,
+    /// The line of this byte, from 1.
+    pub line: i64,
+    /// Number of rows that were read.
+    pub rows_read: i64,
+    /// All rows were read.
+    pub is_staged: bool,
+    pub pending: i64,
+    pub working: i64,
+    pub created: i64,
+    pub updated: i64,
+    pub duplicate: i64,
+    pub error: i64,
+    /// The worker that may write: the fencing token.
+    pub holder: Option<String>,
+    /// End of its lease, on the database clock.
+    pub until_ms: i64,
+    /// The next step begins after this time, on the database clock.
+    pub run_at_ms: i64,
+    /// Number of steps in a row that failed for a reason that may pass.
+    pub failures: i32,
+    pub error_code: Option<String>,
+    pub error_detail: Option<String>,
+    pub created_at: ChronoDateTimeUtc,
+    pub finished_at: Option<ChronoDateTimeUtc>,
+}
+
+/// [`ImportStatus`] as a text column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[allow(missing_docs, reason = "see `ImportStatus`")]
+pub enum Status {
+    Received,
+    Staging,
+    Running,
+    Done,
+    DoneWithErrors,
+    Failed,
+    Canceled,
+}
+
+/// The statuses of imports that have not ended.
+const OPEN: [Status; 3] = [Status::Received, Status::Staging, Status::Running];
+
+impl From<Status> for ImportStatus {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Received => Self::Received,
+            Status::Staging => Self::Staging,
+            Status::Running => Self::Running,
+            Status::Done => Self::Done,
+            Status::DoneWithErrors => Self::DoneWithErrors,
+            Status::Failed => Self::Failed,
+            Status::Canceled => Self::Canceled,
+        }
+    }
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+#[allow(missing_docs, reason = "has no variants")]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// The account that began the import.
+    #[must_use]
+    pub const fn owner(&self) -> UserId {
+        UserId(self.user_id)
+    }
+
+    /// The number of rows in a state.
+    #[must_use]
+    pub const fn count(&self, status: RowStatus) -> i64 {
+        match status {
+            RowStatus::Pending => self.pending,
+            RowStatus::Working => self.working,
+            RowStatus::Created => self.created,
+            RowStatus::Updated => self.updated,
+            RowStatus::Duplicate => self.duplicate,
+            RowStatus::Error => self.error,
+        }
+    }
+}
+
+/// The column that counts the rows in a state.
+pub(crate) const fn column(status: RowStatus) -> Column {
+    match status {
+        RowStatus::Pending => Column::Pending,
+        RowStatus::Working => Column::Working,
+        RowStatus::Created => Column::Created,
+        RowStatus::Updated => Column::Updated,
+        RowStatus::Duplicate => Column::Duplicate,
+        RowStatus::Error => Column::Error,
+    }
+}
+
+/// The values of a new import.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "explained by the columns")]
+pub struct New {
+    pub kind: Kind,
+    pub is_dry_run: bool,
+    pub file_name: String,
+    pub key: String,
+    pub sha256: String,
+    pub bytes: u64,
+    pub dedup: Option<String>,
+}
+
+/// Inserts an import. Call it in [`crate::user::write`]. For a `dedup` that another import of the account has, the
+/// error satisfies [`crate::is_duplicate`].
+///
+/// # Errors
+/// Any database error.
+pub async fn create(db: &DatabaseTransaction, user: UserId, new: New) -> Result<Model, DbErr> {
+    let row = ActiveModel {
+        id: NotSet,
+        user_id: Set(user.0),
+        kind: Set(new.kind.to_string()),
+        status: Set(Status::Received),
+        is_dry_run: Set(new.is_dry_run),
+        file_name: Set(new.file_name),
+        key: Set(new.key),
+        sha256: Set(new.sha256),
+        bytes: Set(i64::try_from(new.bytes).unwrap_or(i64::MAX)),
+        dedup: Set(new.dedup),
+        layout: Set(None),
+        byte: Set(0),
+        line: Set(1),
+        rows_read: Set(0),
+        is_staged: Set(false),
+        pending: Set(0),
+        working: Set(0),
+        created: Set(0),
+        updated: Set(0),
+        duplicate: Set(0),
+        error: Set(0),
+        holder: Set(None),
+        until_ms: Set(0),
+        run_at_ms: Set(0),
+        failures: Set(0),
+        error_code: Set(None),
+        error_detail: Set(None),
+        created_at: Set(crate::now()),
+        finished_at: Set(None),
+    };
+    row.insert(db).await
+}
+
+/// The import of the account with this `dedup`.
+///
+/// # Errors
+/// Any database error.
+pub async fn same(db: &impl ConnectionTrait, user: UserId, dedup: &str) -> Result<Option<Model>, DbErr> {
+    let mine = Entity::find().filter(Column::UserId.eq(user.0));
+    mine.filter(Column::Dedup.eq(dedup)).one(db).await
+}
+
+/// The import of the account with this id.
+///
+/// # Errors
+/// Any database error.
+pub async fn of_user(db: &impl ConnectionTrait, user: UserId, id: i64) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).filter(Column::UserId.eq(user.0)).one(db).await
+}
+
+/// Imports of the account with ids below `before`, the newest first.
+///
+/// # Errors
+/// Any database error.
+pub async fn list(
+    db: &impl ConnectionTrait,
+    user: UserId,
+    before: Option<i64>,
+    limit: u64,
+) -> Result<Vec<Model>, DbErr> {
+    let mine = Entity::find().filter(Column::UserId.eq(user.0));
+    let mine = match before {
+        Some(before) => mine.filter(Column::Id.lt(before)),
+        None => mine,
+    };
+    mine.order_by_desc(Column::Id).limit(limit).all(db).await
+}
+
+/// The number of imports of the account that have not ended.
+///
+/// # Errors
+/// Any database error.
+pub async fn count_open(db: &impl ConnectionTrait, user: UserId) -> Result<u64, DbErr> {
+    let mine = Entity::find().filter(Column::UserId.eq(user.0));
+    mine.filter(Column::Status.is_in(OPEN)).count(db).await
+}
+
+/// Cancels an import. Rows that are `working` end by themselves. Returns `false` if it has ended.
+///
+/// # Errors
+/// Any database error.
+pub async fn cancel(db: &impl ConnectionTrait, id: i64) -> Result<bool, DbErr> {
+    let open = Entity::update_many()
+        .filter(Column::Id.eq(id))
+        .filter(Column::Status.is_in(OPEN));
+    let canceled = ended(open, Status::Canceled).exec(db).await?;
+    Ok(canceled.rows_affected == 1)
+}
+
+/// Lets an ended import run again, whose rows in `error` were set back. Call it in [`crate::user::write`].
+///
+/// # Errors
+/// Any database error.
+pub async fn reopen(db: &DatabaseTransaction, id: i64, rows: u64) -> Result<(), DbErr> {
+    let update = Entity::update_many()
+        .filter(Column::Id.eq(id))
+        .col_expr(Column::Status, Expr::value(Status::Running))
+        .col_expr(Column::FinishedAt, Expr::value(Option::<ChronoDateTimeUtc>::None))
+        .col_expr(Column::RunAtMs, Expr::value(0_i64));
+    let update = shift(update, RowStatus::Error, RowStatus::Pending, rows);
+    update.exec(db).await.map(drop)
+}
+
+/// Changes the counts for rows that have gone from one state to another.
+pub(crate) fn shift(update: UpdateMany<Entity>, from: RowStatus, to: RowStatus, rows: u64) -> UpdateMany<Entity> {
+    let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+    let changed = |status, by: i64| Expr::col(column(status)).add(by);
+    update
+        .col_expr(column(from), changed(from, -rows))
+        .col_expr(column(to), changed(to, rows))
+}
+
+/// The end of an import.
+fn ended(update: UpdateMany<Entity>, status: Status) -> UpdateMany<Entity> {
+    update
+        .col_expr(Column::Status, Expr::value(status))
+        .col_expr(Column::FinishedAt, Expr::value(crate::now()))
+        .col_expr(Column::Holder, Expr::value(Option::<String>::None))
+}

@@ -37,7 +37,7 @@ const MAX_IMPORTS: u64 = 20;
 pub const MAX_MANIFEST_BYTES: u64 = 2 << 30;
 
 /// Errors of rows that may pass: a retry of an import tries these rows again.
-const RETRYABLE: [Code; 9] = [
+const RETRYABLE: [Code; 14] = [
     Code::SourceUrlUnreachable,
     Code::SourceUrlTls,
     Code::SourceUrlRedirect,
@@ -46,6 +46,11 @@ const RETRYABLE: [Code; 9] = [
     Code::SourceUrlChanged,
     Code::UploadNotFound,
     Code::UploadUnfinished,
+    Code::UploadInterrupted,
+    Code::StorageFull,
+    Code::Unavailable,
+    Code::RequestTimeout,
+    Code::SealingUnavailable,
     Code::Internal,
 ];
 

@@ -1,6 +1,6 @@
 //! Backup: a consistent copy of a SQLite database in use, and the list of the stored files that its rows refer to.
 
-use crate::{image, output, source};
+use crate::{image, import, output, source};
 use sea_orm::entity::prelude::*;
 use sea_orm::{DatabaseConnection, DbBackend, FromQueryResult, QuerySelect, Statement};
 use std::path::Path;
@@ -37,7 +37,7 @@ pub async fn snapshot(db: &DatabaseConnection, to: &Path) -> Result<(), DbErr> {
     db.execute_raw(vacuum).await.map(|_| ())
 }
 
-/// All files that rows refer to: sources, images and outputs. A file that several tasks share is listed once.
+/// All files that rows refer to: sources, manifests, images and outputs. A file that several tasks share is listed once.
 ///
 /// # Errors
 /// Any database error.
@@ -46,6 +46,10 @@ pub async fn stored_files(db: &DatabaseConnection) -> Result<Vec<StoredFile>, Db
     let sources = source::Entity::find()
         .select_only()
         .columns([source::Column::Key, source::Column::Bytes, source::Column::Sha256])
+        .column_as(none(), "entry");
+    let manifests = import::Entity::find()
+        .select_only()
+        .columns([import::Column::Key, import::Column::Bytes, import::Column::Sha256])
         .column_as(none(), "entry");
     let images = image::Entity::find()
         .select_only()
@@ -58,6 +62,7 @@ pub async fn stored_files(db: &DatabaseConnection) -> Result<Vec<StoredFile>, Db
         output::Column::Entry,
     ]);
     let mut named = sources.into_model::<StoredFile>().all(db).await?;
+    named.extend(manifests.into_model::<StoredFile>().all(db).await?);
     named.extend(images.into_model::<StoredFile>().all(db).await?);
     named.extend(outputs.into_model::<StoredFile>().all(db).await?);
     Ok(named)

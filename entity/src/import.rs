@@ -94,6 +94,9 @@ pub enum Status {
 /// The statuses of imports that have not ended.
 const OPEN: [Status; 3] = [Status::Received, Status::Staging, Status::Running];
 
+/// The statuses of imports that begin no further row, although some may be `working`.
+const CLOSED: [Status; 2] = [Status::Failed, Status::Canceled];
+
 impl From<Status> for ImportStatus {
     fn from(status: Status) -> Self {
         match status {
@@ -265,6 +268,7 @@ pub async fn reopen(db: &DatabaseTransaction, id: i64, rows: u64) -> Result<(), 
         .filter(Column::Id.eq(id))
         .col_expr(Column::Status, Expr::value(Status::Running))
         .col_expr(Column::FinishedAt, Expr::value(Option::<ChronoDateTimeUtc>::None))
+        .col_expr(Column::Failures, Expr::value(0))
         .col_expr(Column::RunAtMs, Expr::value(0_i64));
     let update = shift(update, RowStatus::Error, RowStatus::Pending, rows);
     update.exec(db).await.map(drop)

@@ -27,6 +27,7 @@ pub use expiry::{Expired, REPLACED_AFTER, expired};
 pub use guest::{expire_of_guests, fail, received_from_guests};
 pub use lease::{Checkpoint, EmptyFile, Holding, Ownership, UploadLease};
 
+use crate::fetch;
 use domain::UserId;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::Query;
@@ -233,13 +234,20 @@ pub async fn create(db: &DatabaseTransaction, user: UserId, new: &New, lifetime:
     row.ok_or_else(|| DbErr::RecordNotFound(format!("upload {}", new.id)))
 }
 
-/// The number of uploads of the account that are no task yet: those of its guests, or all others.
+/// The number of uploads of the account that are no task yet, and may become one: those of its guests, or all others.
 ///
 /// # Errors
 /// Any database error.
 pub async fn count_open(db: &impl ConnectionTrait, user: UserId, of_guests: bool) -> Result<u64, DbErr> {
     let open = Entity::find().filter(Column::UserId.eq(user.0));
     let open = open.filter(Column::TaskId.is_null());
+    // The files of failed fetches are removed already.
+    let failed = Query::select()
+        .column(fetch::Column::UploadId)
+        .from(fetch::Entity)
+        .and_where(Expr::col(fetch::Column::ErrorCode).is_not_null())
+        .to_owned();
+    let open = open.filter(Column::Id.not_in_subquery(failed));
     let open = if of_guests {
         open.filter(Column::GuestLinkId.is_not_null())
     } else {

@@ -29,7 +29,7 @@ pub(super) async fn run(app: &Core, due: &DueImport, stop: &CancellationToken) -
         return changes::run(app, due).await;
     }
     let working = settle(app, due).await?;
-    if due.import.status == Status::Canceled {
+    if matches!(due.import.status, Status::Canceled | Status::Failed) {
         return Ok(Progress::Waits);
     }
     if due.import.is_dry_run {
@@ -38,7 +38,6 @@ pub(super) async fn run(app: &Core, due: &DueImport, stop: &CancellationToken) -
     let free = MAX_WORKING.saturating_sub(working);
     let pending = app.with_timeout(import_row::in_state(&app.db, due.import.id, State::Pending, free));
     let pending = pending.await?;
-    let waits = working > 0 || !pending.is_empty();
     for row in pending {
         if stop.is_cancelled() {
             return Err(Failure::Stopped);
@@ -51,7 +50,7 @@ pub(super) async fn run(app: &Core, due: &DueImport, stop: &CancellationToken) -
             break;
         }
     }
-    Ok(if waits { Progress::Waits } else { Progress::Some })
+    Ok(Progress::Waits)
 }
 
 /// Ends rows whose file could not be fetched. A row whose file has become a task has ended with it. Returns the number
@@ -61,22 +60,34 @@ async fn settle(app: &Core, due: &DueImport) -> Result<u64, Failure> {
     let rows = app.with_timeout(import_row::in_state(&app.db, import, State::Working, MAX_WORKING));
     let mut working = 0;
     for row in rows.await? {
-        match app.with_timeout(Box::pin(failure_of(app, user, &row))).await? {
-            Some(refusal) => end_with(app, &row, RowStatus::Working, refused(&refusal)).await?,
+        match app.with_timeout(Box::pin(outcome_of(app, user, &row))).await? {
+            Some(Ok(task)) => {
+                let ended = Ended {
+                    task_id: Some(task),
+                    ..Ended::default()
+                };
+                end_with(app, &row, RowStatus::Working, RowStatus::Created, ended).await?;
+            }
+            Some(Err(refusal)) => {
+                end_with(app, &row, RowStatus::Working, RowStatus::Error, refused(&refusal)).await?;
+            }
             None => working += 1,
         }
     }
     Ok(working)
 }
 
-/// The reason for which the file of a row will not become a task.
-async fn failure_of(app: &Core, user: UserId, row: &import_row::Model) -> Result<Option<Refusal>, Error> {
+/// The end of a row whose file was fetched: the task that another request has created of it, or the reason for which it
+/// will not become one. `None` while it is fetched.
+async fn outcome_of(app: &Core, user: UserId, row: &import_row::Model) -> Result<Option<Result<i64, Refusal>>, Error> {
     let id = row.upload_id.as_deref().unwrap_or_default();
     let Some(upload) = upload::of_user(&app.db, user, id).await? else {
-        return Ok(Some(
-            Refusal::new(Code::UploadNotFound).detail("the upload was removed"),
-        ));
+        let refusal = Refusal::new(Code::UploadNotFound).detail("the upload was removed");
+        return Ok(Some(Err(refusal)));
     };
+    if let Some(task) = upload.task_id {
+        return Ok(Some(Ok(task)));
+    }
     let fetch = fetch::of_upload(&app.db, id).await?;
     if upload.status(fetch.as_ref()) != UploadStatus::Failed {
         return Ok(None);
@@ -84,19 +95,28 @@ async fn failure_of(app: &Core, user: UserId, row: &import_row::Model) -> Result
     let of_fetch = fetch.map(|fetch| (fetch.error_code, fetch.error_detail));
     let (code, detail) = of_fetch.unwrap_or((upload.error_code, upload.error_detail));
     let code = code.and_then(|code| Code::ALL.iter().find(|known| known.as_str() == code).copied());
-    let code = code.unwrap_or(Code::Internal);
-    let refusal = Refusal::new(code).field("source_url", code);
-    Ok(Some(refusal.detail(detail.unwrap_or_default())))
+    let refusal = Refusal::new(code.unwrap_or(Code::Internal));
+    Ok(Some(Err(of_url(refusal.detail(detail.unwrap_or_default())))))
+}
+
+/// The refusal of the address of a row, with its field.
+fn of_url(refusal: Refusal) -> Refusal {
+    let code = refusal.code;
+    if refusal.fields.is_empty() && code.as_str().starts_with("source_url") {
+        return refusal.field("source_url", code);
+    }
+    refusal
 }
 
 /// Begins a row. Returns `false` if no other row can begin now.
 async fn begin(app: &Core, due: &DueImport, row: import_row::Model) -> Result<bool, Failure> {
-    let begun = match create(app, due.import.owner(), &row).await {
+    let (refusal, is_ours) = match create(app, due.import.owner(), &row).await {
         Ok(()) => return Ok(true),
+        Err(Error::Client(refusal)) if refusal.code == Code::SealingUnavailable => (refusal, false),
         Err(Error::Client(refusal)) if refusal.is_transient() || refusal.code == Code::UploadsTooMany => {
             return Ok(false);
         }
-        Err(Error::Client(refusal)) => refused(&refusal),
+        Err(Error::Client(refusal)) => (refusal, false),
         Err(error) if due.import.failures < MAX_FAILURES => return Err(error.into()),
         Err(error) => {
             tracing::error!(
@@ -105,11 +125,12 @@ async fn begin(app: &Core, due: &DueImport, row: import_row::Model) -> Result<bo
                 ?error,
                 "a row of an import failed"
             );
-            refused(&Refusal::new(Code::Internal))
+            (Refusal::new(Code::Internal), true)
         }
     };
-    end_with(app, &row, RowStatus::Pending, begun).await?;
-    Ok(true)
+    end_with(app, &row, RowStatus::Pending, RowStatus::Error, refused(&refusal)).await?;
+    // After an error of ours, the next row waits for the next step: the cause may be the same.
+    Ok(!is_ours)
 }
 
 /// Creates what a row asks for: a fetched upload, or a task of an upload that is complete.
@@ -136,11 +157,8 @@ async fn create(app: &Core, user: UserId, row: &import_row::Model) -> Result<(),
             };
             let created = fetched::create(app, user, new, KeyGuard::default(), |_| ()).await;
             created.map_err(|error| match error {
-                Error::Client(refusal) if refusal.fields.is_empty() => {
-                    let code = refusal.code;
-                    refusal.field("source_url", code).into()
-                }
-                error => error,
+                Error::Client(refusal) => of_url(refusal).into(),
+                error @ Error::Internal(_) => error,
             })
         }
         Some(Source::Upload(id)) => {
@@ -157,11 +175,15 @@ async fn create(app: &Core, user: UserId, row: &import_row::Model) -> Result<(),
     }
 }
 
-/// Ends a row with an error, unless it has ended.
-async fn end_with(app: &Core, row: &import_row::Model, from: RowStatus, ended: Ended) -> Result<(), Error> {
-    let written = entity::write(&app.db, async |db| {
-        import_row::end(db, row, from, RowStatus::Error, ended).await
-    });
+/// Ends a row, unless it has ended.
+async fn end_with(
+    app: &Core,
+    row: &import_row::Model,
+    from: RowStatus,
+    to: RowStatus,
+    ended: Ended,
+) -> Result<(), Error> {
+    let written = entity::write(&app.db, async |db| import_row::end(db, row, from, to, ended).await);
     app.with_timeout(written).await?;
     Ok(())
 }
@@ -174,8 +196,8 @@ async fn end_dry(app: &Core, due: &DueImport) -> Result<Progress, Failure> {
         let is_held = lease
             .add(db, RowStatus::Pending, &[(RowStatus::Created, ended)])
             .await?;
-        is_held.then_some(()).ok_or(Failure::Lost)
+        is_held.then_some(ended).ok_or(Failure::Lost)
     });
-    app.with_timeout(written).await?;
-    Ok(Progress::Some)
+    let ended = app.with_timeout(written).await?;
+    Ok(Progress::of(ended))
 }

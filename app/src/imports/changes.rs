@@ -36,7 +36,7 @@ pub(super) async fn run(app: &Core, due: &DueImport) -> Result<Progress, Failure
                     };
                     (RowStatus::Updated, ended)
                 }
-                Err(Error::Client(refusal)) => {
+                Err(Error::Client(refusal)) if !refusal.is_transient() => {
                     failed += 1;
                     (RowStatus::Error, refused(&refusal))
                 }
@@ -49,10 +49,10 @@ pub(super) async fn run(app: &Core, due: &DueImport) -> Result<Progress, Failure
         is_held.then_some(()).ok_or(Failure::Lost)?;
         event::append(db, events).await?;
         library_change::append(db, &subjects).await?;
-        Ok::<_, Failure>(())
+        Ok::<_, Failure>(rows.len() as u64)
     });
-    app.with_timeout(written).await?;
-    Ok(Progress::Some)
+    let ended = app.with_timeout(written).await?;
+    Ok(Progress::of(ended))
 }
 
 /// A video after a row.

@@ -53,6 +53,13 @@ pub(super) enum Progress {
     Waits,
 }
 
+impl Progress {
+    /// The result of a step that has ended this number of rows.
+    pub(super) const fn of(rows: u64) -> Self {
+        if rows > 0 { Self::Some } else { Self::Waits }
+    }
+}
+
 /// The failure of an import whose file is gone, as after the restoration of a backup without files.
 pub(super) fn file_gone() -> Failure {
     Failure::File(Refusal::new(Code::UploadNotFound).detail("the file of the import is not stored any more"))

@@ -17,9 +17,11 @@ use manifest::{Limits, Position, Reader, Record};
 use serde_json::Map;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::time::Duration;
 use storage::Key;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
+use tokio::time::interval;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +29,10 @@ use tokio_util::sync::CancellationToken;
 const BATCH_ROWS: usize = 2_000;
 /// Bytes of rows after which a batch ends early, so that large rows need no more memory than small ones.
 const BATCH_BYTES: usize = 4 << 20;
+/// Maximum size of a row in bytes. All values that a valid row may have are shorter together.
+const MAX_ROW_BYTES: u64 = 64 << 10;
+/// Interval in which the lease is renewed while no rows arrive.
+const RENEW_EVERY: Duration = Duration::from_secs(8);
 /// Batches that were read and are not stored yet.
 const AHEAD: usize = 2;
 
@@ -71,7 +77,19 @@ pub(super) async fn run(app: &Core, due: &DueImport, stop: &CancellationToken) -
         is_dry_run: import.is_dry_run,
     };
     let mut parsed = open(app, due, sheet).await?;
-    while let Some(message) = stop.run_until_cancelled(parsed.recv()).await.ok_or(Failure::Stopped)? {
+    // A packed file is unpacked from its beginning, which may take longer than a lease.
+    let mut renewal = interval(RENEW_EVERY);
+    loop {
+        let message = tokio::select! {
+            message = parsed.recv() => message,
+            () = stop.cancelled() => return Err(Failure::Stopped),
+            _ = renewal.tick() => {
+                let renewed = app.with_timeout(due.lease.renew(&app.db)).await?;
+                renewed.then_some(()).ok_or(Failure::Lost)?;
+                continue;
+            }
+        };
+        let Some(message) = message else { break };
         match message {
             Parsed::Layout(layout) => {
                 if let manifest::Format::Csv { columns, .. } = &layout.format {
@@ -137,8 +155,9 @@ fn read_all(mut reader: Reader, sheet: Sheet, send: &mpsc::Sender<Parsed>) -> Re
         let end = reader.position();
         let is_end = !matches!(record, Ok(Some(_)));
         if let Ok(Some(record)) = &record {
-            rows.push(checked(sheet, record));
-            bytes += usize::try_from(end.byte.saturating_sub(begin)).unwrap_or(usize::MAX);
+            let length = end.byte.saturating_sub(begin);
+            rows.push(checked(sheet, record, length));
+            bytes += usize::try_from(length).unwrap_or(usize::MAX);
         }
         if rows.len() >= BATCH_ROWS || bytes >= BATCH_BYTES || (is_end && !rows.is_empty()) {
             let rows = std::mem::take(&mut rows);
@@ -153,8 +172,18 @@ fn read_all(mut reader: Reader, sheet: Sheet, send: &mpsc::Sender<Parsed>) -> Re
     }
 }
 
-/// A row as it is stored: pending, or with its error.
-fn checked(sheet: Sheet, record: &Record) -> import_row::Model {
+/// Returns `true` if a text or a key contains NUL, which Postgres cannot store.
+fn has_nul(value: &Json) -> bool {
+    match value {
+        Json::String(text) => text.contains('\0'),
+        Json::Array(values) => values.iter().any(has_nul),
+        Json::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        _ => false,
+    }
+}
+
+/// A row of `bytes` bytes as it is stored: pending, or with its error.
+fn checked(sheet: Sheet, record: &Record, bytes: u64) -> import_row::Model {
     let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let mut row = import_row::Model {
         import_id: sheet.import,
@@ -173,6 +202,16 @@ fn checked(sheet: Sheet, record: &Record) -> import_row::Model {
         duplicate_of: None,
     };
     let error = match &record.content {
+        Ok(fields) if has_nul(&Json::Object(fields.clone())) => RowError {
+            field: String::new(),
+            code: Code::RowInvalid,
+            detail: "a NUL character; accepted: none".to_owned(),
+        },
+        Ok(_) if bytes > MAX_ROW_BYTES => RowError {
+            field: String::new(),
+            code: Code::RowTooLarge,
+            detail: format!("{bytes} bytes; accepted: up to {MAX_ROW_BYTES}"),
+        },
         Ok(fields) => {
             row.fields = Some(Json::Object(fields.clone()));
             match sheet.check(fields) {
@@ -204,7 +243,7 @@ fn unreadable(error: &manifest::RecordError) -> RowError {
     RowError {
         field: String::new(),
         code,
-        detail: error.to_string(),
+        detail: error.to_string().replace(char::is_control, "\u{fffd}"),
     }
 }
 
@@ -223,7 +262,7 @@ fn failure(error: manifest::Error) -> Failure {
         E::ArchiveDamaged { .. } => Code::ArchiveDamaged,
         E::Read(_) => return Failure::Ours(Error::Internal(anyhow::Error::new(error))),
     };
-    Failure::File(Refusal::new(code).detail(error.to_string()))
+    Failure::File(Refusal::new(code).detail(error.to_string().replace(char::is_control, "\u{fffd}")))
 }
 
 fn refused_columns(error: ColumnError) -> Failure {

@@ -163,7 +163,7 @@ pub(crate) async fn show(Owned(import): Owned<import::Model>) -> Json<ImportView
 /// In the order of the manifest. Send `next_cursor` as `cursor` to get the next page.
 #[utoipa::path(get, operation_id = "list_import_rows", path = "/imports/{id}/rows", tag = "imports", params(("id" = i64, Path, description = "The id of the import"),
         ("status" = Option<RowStatus>, Query, description = "Only rows with this status"),
-        ("code" = Option<String>, Query, max_length = 100, description = "Only rows with this error"),
+        ("code" = Option<String>, Query, description = "Only rows with this error"),
         ("max" = inline(Option<Count>), Query, description = "Maximum number of rows on the page; values above 1000 count as 1000, which is also the default"),
         ("cursor" = Option<i64>, Query, minimum = 1, description = "The `next_cursor` of the previous page")),
     security(("bearer" = [])), responses((status = 200, description = "A page of rows", body = ImportRowList), RowsProblems))]

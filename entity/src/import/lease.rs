@@ -1,6 +1,6 @@
 //! The lease of a worker on an import, and what it writes.
 
-use super::{Column, Entity, Model, OPEN, Status, column, ended};
+use super::{CLOSED, Column, Entity, Model, OPEN, Status, column, ended};
 use crate::lease;
 use domain::manifest::RowStatus;
 use sea_orm::entity::prelude::*;
@@ -26,8 +26,8 @@ pub struct Checkpoint {
     pub rows_read: u64,
 }
 
-/// Takes the import that waits longest. `holder` must be unique to the caller. An import that was canceled is taken
-/// while rows of it are `working`. `None` if no import is due.
+/// Takes the import that waits longest. `holder` must be unique to the caller. An import that was canceled or has
+/// failed is taken while rows of it are `working`. `None` if no import is due.
 ///
 /// # Errors
 /// Any database error.
@@ -42,7 +42,7 @@ pub async fn take_due(db: &DatabaseConnection, holder: &str) -> Result<Option<(I
         .add(
             Condition::any()
                 .add(Column::Status.is_in(OPEN))
-                .add(Column::Status.eq(Status::Canceled).and(Column::Working.gt(0))),
+                .add(Column::Status.is_in(CLOSED).and(Column::Working.gt(0))),
         );
     let due = Entity::find().select_only().column(Column::Id).filter(is_due.clone());
     let due = due.order_by_asc(Column::RunAtMs).order_by_asc(Column::Id).limit(1);

@@ -20,7 +20,7 @@ use entity::{Json, import, import_row};
 use futures::stream;
 
 /// Rows that are read at once.
-const PAGE: u64 = 1_000;
+const PAGE: u64 = 200;
 /// The columns behind those of the manifest.
 const OUTCOME: [&str; 10] = [
     "row",
@@ -40,8 +40,8 @@ problems!(ResultProblems: QueryInvalid, TokenMissing, TokenInvalid, TokenExpired
 /// Downloads the rows of an import.
 ///
 /// In the order of the manifest, each with its values and what has become of it: JSON Lines, or CSV with the header
-/// `Accept: text/csv`. With `only=errors`, the file has the values of the rows with errors alone: correct them, and send
-/// it
+/// `Accept: text/csv`. With `only=errors`, the file has the values of the rows with errors alone: correct them, and
+/// send it
 /// as a new manifest. CSV of a manifest in JSON Lines has the values in the column `fields`. Texts of the table that a
 /// spreadsheet would take for a formula begin with an apostrophe.
 #[utoipa::path(get, operation_id = "download_import_result", path = "/imports/{id}/result", tag = "imports", params(("id" = i64, Path, description = "The id of the import"),
@@ -135,7 +135,7 @@ impl Sheet {
             return self.table(rows, is_first).unwrap_or_default().into();
         }
         let mut text = Vec::new();
-        for row in rows {
+        for row in self.shown(rows) {
             let line = if self.only_values {
                 row.fields.clone().unwrap_or_default().to_string()
             } else {
@@ -145,6 +145,12 @@ impl Sheet {
             text.push(b'\n');
         }
         text.into()
+    }
+
+    /// The rows to write: a row that could not be read has no values.
+    fn shown<'a>(&self, rows: &'a [import_row::Model]) -> impl Iterator<Item = &'a import_row::Model> {
+        let only_values = self.only_values;
+        rows.iter().filter(move |row| !only_values || row.fields.is_some())
     }
 
     /// The rows as CSV. Writing into memory does not fail.
@@ -158,7 +164,7 @@ impl Sheet {
             let outcome = OUTCOME.iter().copied().filter(|_| !self.only_values);
             writer.write_record(columns.chain(fields).chain(outcome))?;
         }
-        for row in rows {
+        for row in self.shown(rows) {
             writer.write_record(self.cells(row))?;
         }
         writer

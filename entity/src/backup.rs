@@ -37,7 +37,8 @@ pub async fn snapshot(db: &DatabaseConnection, to: &Path) -> Result<(), DbErr> {
     db.execute_raw(vacuum).await.map(|_| ())
 }
 
-/// All files that rows refer to: sources, manifests, images and outputs. A file that several tasks share is listed once.
+/// All files that rows refer to: sources, manifests, images and outputs. A file that several tasks share is listed
+/// once.
 ///
 /// # Errors
 /// Any database error.

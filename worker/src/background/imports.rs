@@ -1,7 +1,7 @@
 //! Works on imports (`app::imports`).
 //!
-//! *Guarantee.* An import that is due begins within [`POLL`] if a worker has a place for it. When this process is killed,
-//! another one goes on after the end of the lease; at a shutdown, at once.
+//! *Guarantee.* An import that is due begins within [`POLL`] if a worker has a place for it. When this process is
+//! killed, another one goes on after the end of the lease; at a shutdown, at once.
 //!
 //! Each step ends after some rows, and the next one is that of the import that waits longest. So a large import delays
 //! the others little.

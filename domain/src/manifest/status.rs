@@ -83,13 +83,13 @@ impl fmt::Display for ImportStatus {
 pub enum RowStatus {
     /// Read from the manifest; the row waits for a worker.
     Pending,
-    /// Claimed by a worker that holds its lease.
+    /// A worker fetches the file of the row.
     Working,
     /// There is a task of the row. Final.
     Created,
     /// The video of the row is changed. Final.
     Updated,
-    /// An earlier row has the same key. Final.
+    /// An earlier row has the same key, or a video of the account the same external id. Final.
     Duplicate,
     /// The row has an error code. Final.
     Error,

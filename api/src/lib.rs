@@ -14,8 +14,10 @@
 //!
 //! *Types that `domain` has* (recipe, plan steps, warnings, statuses, the report) are used as they are.
 
+pub mod analytics;
 pub mod auth;
 pub mod credentials;
+pub mod datasets;
 pub mod events;
 pub mod guest_links;
 pub mod health;

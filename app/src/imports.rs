@@ -11,6 +11,9 @@
 mod apply;
 mod changes;
 mod due;
+mod geometry;
+mod load;
+mod sheet;
 mod stage;
 mod step;
 
@@ -24,7 +27,7 @@ use bytes::Bytes;
 use domain::manifest::Kind;
 use domain::{Code, UserId};
 use entity::import_row::Filter;
-use entity::{import, import_row};
+use entity::{DatabaseTransaction, import, import_row};
 use futures::Stream;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -54,10 +57,23 @@ const RETRYABLE: [Code; 14] = [
     Code::Internal,
 ];
 
+/// The dataset that an import loads.
+#[derive(Clone)]
+pub struct Target {
+    /// Its id.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// Its columns, as they are stored.
+    pub columns: entity::Json,
+}
+
 /// A stored manifest.
 pub struct NewImport {
     /// Its kind.
     pub kind: Kind,
+    /// The dataset that it loads; only with the kinds of datasets.
+    pub dataset: Option<Target>,
     /// Rows are checked, and have no effect.
     pub is_dry_run: bool,
     /// Begin also if the same file was imported before.
@@ -73,7 +89,10 @@ pub struct NewImport {
 impl NewImport {
     /// The hash of the file, the kind and the options.
     fn dedup(&self) -> String {
-        let text = format!("{} {} {}", self.kind, self.is_dry_run, self.file.stored().sha256);
+        let mut text = format!("{} {} {}", self.kind, self.is_dry_run, self.file.stored().sha256);
+        if let Some(dataset) = &self.dataset {
+            text.push_str(&format!(" {} {}", dataset.id, dataset.columns));
+        }
         hex::encode(Sha256::digest(text))
     }
 }
@@ -124,6 +143,8 @@ async fn begin<R: Serialize>(
         sha256: file.stored().sha256.clone(),
         bytes: file.stored().bytes,
         dedup,
+        dataset_id: new.dataset.as_ref().map(|dataset| dataset.id),
+        dataset_columns: new.dataset.as_ref().map(|dataset| dataset.columns.clone()),
     };
     let written = entity::user::write(&app.db, user, async |db| {
         guard.renew(db).await?;
@@ -131,13 +152,21 @@ async fn begin<R: Serialize>(
             Some(dedup) => import::same(db, user, dedup).await?,
             None => None,
         };
+        let same = match &new.dataset {
+            Some(dataset) => still_loaded(db, user, dataset, same).await?,
+            None => same,
+        };
         let is_new = same.is_none();
         let import = match same {
             Some(import) => import,
             None => {
                 Refusal::unless_below(MAX_IMPORTS, import::count_open(db, user).await?, Code::ImportsTooMany)?;
                 entity::trash::remove_key(db, &row.key).await?;
-                import::create(db, user, row).await?
+                let import = import::create(db, user, row).await?;
+                if let Some(dataset) = import.dataset_id {
+                    entity::dataset_version::begin(db, dataset, import.id).await?;
+                }
+                import
             }
         };
         let reply = reply(&import);
@@ -152,6 +181,26 @@ async fn begin<R: Serialize>(
     let (is_new, id, reply) = written?;
     tracing::info!(import = id, is_new, "an import was begun");
     Ok(reply)
+}
+
+/// The same import, if the dataset has its rows, or will have them. Otherwise the file is to be loaded again.
+async fn still_loaded(
+    db: &DatabaseTransaction,
+    user: UserId,
+    dataset: &Target,
+    same: Option<import::Model>,
+) -> Result<Option<import::Model>, Error> {
+    let found = entity::dataset::of_user(db, user, &dataset.name).await?;
+    let found = found
+        .filter(|found| found.id == dataset.id)
+        .ok_or(Code::DatasetNotFound)?;
+    match same {
+        Some(same) if same.has_ended() && !same.is_dry_run && found.version != Some(same.id) => {
+            import::forget_same(db, same.id).await?;
+            Ok(None)
+        }
+        same => Ok(same),
+    }
 }
 
 /// An import of the account.

@@ -8,9 +8,11 @@
 //! reply. The reply is stored in the transaction that creates the row, so a repeated request gets the first reply.
 
 pub mod accounts;
+pub mod analytics;
 mod app;
 mod container;
 pub mod credentials;
+pub mod datasets;
 mod error;
 pub mod events;
 mod file_name;

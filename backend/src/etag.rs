@@ -35,6 +35,20 @@ pub(crate) fn reply_unless_known<R: IntoResponse>(
     response
 }
 
+/// [`reply_unless_known`] for a reply that takes time, or may fail.
+pub(crate) async fn unless_known<E>(
+    request: &HeaderMap,
+    etag: &str,
+    reply: impl AsyncFnOnce() -> Result<Response, E>,
+) -> Result<Response, E> {
+    if matches_if_none_match(request, etag) {
+        return Ok(not_modified(etag));
+    }
+    let mut response = reply().await?;
+    add_headers(response.headers_mut(), etag);
+    Ok(response)
+}
+
 /// Middleware: adds an `ETag` to the JSON reply of a GET that has none, and answers 304 when the request names it in
 /// `If-None-Match`.
 pub(crate) async fn add_etag(request: Request, next: Next) -> Response {

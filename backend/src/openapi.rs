@@ -56,6 +56,8 @@ impl ToSchema for Count {}
         (name = "library", description = "Lists, searches and files of published videos"),
         (name = "events", description = "What has happened to tasks and videos, as a list and as a stream"),
         (name = "webhooks", description = "URLs to which events are sent, and the log of deliveries"),
+        (name = "imports", description = "Many videos, or changes of many videos, from one manifest"),
+        (name = "analytics", description = "Datasets of facts and regions: totals, series, breakdowns and maps"),
         (name = "images", description = "Images for watermarks and bumpers"),
         (name = "presets", description = "Named recipes"),
         (name = "credentials", description = "Access keys for buckets of the account, to which tasks write their outputs"),

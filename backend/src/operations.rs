@@ -1,6 +1,7 @@
 //! Every operation of the API by area, with the time limits of each area, and the OpenAPI document that is generated
 //! from them.
 
+mod analytics;
 mod events;
 mod library;
 mod uploads;
@@ -31,7 +32,7 @@ const PREFIX: &str = "/api";
 type Area = fn() -> OpenApiRouter<AppState>;
 
 /// Operations that answer within the request timeout, below [`PREFIX`].
-const REQUESTS: [Area; 12] = [
+const REQUESTS: [Area; 13] = [
     tasks,
     images,
     presets,
@@ -41,6 +42,7 @@ const REQUESTS: [Area; 12] = [
     uploads::without_bytes,
     uploads::guest_links,
     uploads::imports,
+    analytics::analytics,
     events::events,
     events::webhooks,
     api_health,

@@ -1,9 +1,11 @@
 //! The handlers, one file per resource. A handler receives checked input from its extractors, calls a use case of
 //! `app` or a finder of `entity`, and builds the reply.
 
+pub(crate) mod analytics;
 pub(crate) mod auth;
 pub(crate) mod codes;
 pub(crate) mod credentials;
+pub(crate) mod datasets;
 pub(crate) mod deliveries;
 pub(crate) mod embed;
 pub(crate) mod events;

@@ -47,6 +47,10 @@ pub struct Model {
     /// The hash of the file, the kind and the options: the same import again is not begun again. `None` where the
     /// client asked for that.
     pub dedup: Option<String>,
+    /// The dataset that is loaded; its id in [`crate::dataset`].
+    pub dataset_id: Option<i64>,
+    /// The columns of the dataset when the import began.
+    pub dataset_columns: Option<Json>,
     /// Format and packing of the file, once its head was read.
     pub layout: Option<Json>,
     /// The unpacked byte at which the next row begins.
@@ -92,7 +96,7 @@ pub enum Status {
 }
 
 /// The statuses of imports that have not ended.
-const OPEN: [Status; 3] = [Status::Received, Status::Staging, Status::Running];
+pub(crate) const OPEN: [Status; 3] = [Status::Received, Status::Staging, Status::Running];
 
 /// The statuses of imports that begin no further row, although some may be `working`.
 const CLOSED: [Status; 2] = [Status::Failed, Status::Canceled];
@@ -122,6 +126,12 @@ impl Model {
     #[must_use]
     pub const fn owner(&self) -> UserId {
         UserId(self.user_id)
+    }
+
+    /// The import has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        !OPEN.contains(&self.status)
     }
 
     /// The number of rows in a state.
@@ -161,6 +171,8 @@ pub struct New {
     pub sha256: String,
     pub bytes: u64,
     pub dedup: Option<String>,
+    pub dataset_id: Option<i64>,
+    pub dataset_columns: Option<Json>,
 }
 
 /// Inserts an import. Call it in [`crate::user::write`]. For a `dedup` that another import of the account has, the
@@ -180,6 +192,8 @@ pub async fn create(db: &DatabaseTransaction, user: UserId, new: New) -> Result<
         sha256: Set(new.sha256),
         bytes: Set(i64::try_from(new.bytes).unwrap_or(i64::MAX)),
         dedup: Set(new.dedup),
+        dataset_id: Set(new.dataset_id),
+        dataset_columns: Set(new.dataset_columns),
         layout: Set(None),
         byte: Set(0),
         line: Set(1),
@@ -210,6 +224,16 @@ pub async fn create(db: &DatabaseTransaction, user: UserId, new: New) -> Result<
 pub async fn same(db: &impl ConnectionTrait, user: UserId, dedup: &str) -> Result<Option<Model>, DbErr> {
     let mine = Entity::find().filter(Column::UserId.eq(user.0));
     mine.filter(Column::Dedup.eq(dedup)).one(db).await
+}
+
+/// Lets the same file be imported again. Call it in [`crate::user::write`].
+///
+/// # Errors
+/// Any database error.
+pub async fn forget_same(db: &DatabaseTransaction, id: i64) -> Result<(), DbErr> {
+    let update = Entity::update_many().filter(Column::Id.eq(id));
+    let update = update.col_expr(Column::Dedup, Expr::value(Option::<String>::None));
+    update.exec(db).await.map(drop)
 }
 
 /// The import of the account with this id.

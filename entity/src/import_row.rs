@@ -141,6 +141,14 @@ pub async fn with_keys(db: &impl ConnectionTrait, import: i64, keys: &[&str]) ->
     rows.into_tuple().all(db).await
 }
 
+/// A row of an import.
+///
+/// # Errors
+/// Any database error.
+pub async fn find(db: &impl ConnectionTrait, import: i64, row: i64) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id((import, row)).one(db).await
+}
+
 /// Rows of an import in a state, in the order of the file.
 ///
 /// # Errors

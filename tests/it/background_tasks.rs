@@ -20,6 +20,7 @@ async fn after_a_panic_in_any_background_task_the_service_works_and_health_shows
     let clip = Clip::default().make(app.directory.path());
     let names: Vec<_> = app.background.tasks().iter().map(|task| task.name).collect();
     let mut expected = vec![
+        "datasets",
         "events",
         "fetches",
         "guest-uploads",

@@ -13,8 +13,8 @@ use rows::Kind::Processed;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use table::Access::{Account, Public, Resource};
-use table::Body::{Bytes, Image, Json, Manifest, Nothing, Raw, Search, Tus, Upload};
+use table::Access::{Account, Named, Public, Resource};
+use table::Body::{Bytes, Image, Json, Manifest, Nothing, Raw, Rows, Search, Tus, Upload};
 use table::{Access, Body, OPERATIONS};
 use tests::{MP4, Reply, TestApp};
 
@@ -69,6 +69,7 @@ async fn an_invalid_token_is_refused_by_every_operation_and_changes_nothing() {
         let (path, absent) = match access {
             Public(_) => continue,
             Account => (Vec::new(), ""),
+            Named(name) => (vec![(*name).to_owned()], ""),
             Resource(kind) => (kind.make(&app, &owner).await, kind.absent().1),
         };
         let before = app.snapshot().await;
@@ -108,9 +109,13 @@ async fn a_resource_of_another_account_gets_the_reply_of_one_that_does_not_exist
     for (operation, access, body) in OPERATIONS {
         match access {
             Public(_) => {}
-            Account => {
+            Account | Named(_) => {
                 Processed.make(&app, &owner).await;
-                let reply = call(&app, operation, *body, &[], Some(&others)).await;
+                let path = match access {
+                    Named(name) => vec![(*name).to_owned()],
+                    _ => Vec::new(),
+                };
+                let reply = call(&app, operation, *body, &path, Some(&others)).await;
                 assert!((200..300).contains(&reply.status), "{operation}: {reply:?}");
                 assert!(
                     !reply.body.to_string().contains(&owner.username),
@@ -192,6 +197,10 @@ async fn call(app: &TestApp, operation: &str, body: Body, values: &[String], tok
             "points.csv",
             "source_url\nhttps://a.example/b.mp4\n",
         )),
+        Rows => {
+            let file = Part::bytes(b"t,r,v,w\n2015-01-01,c,1,w\n").file_name("rows.csv");
+            request.multipart(Form::new().part("file", file))
+        }
         Bytes => {
             let request = request.header("tus-resumable", "1.0.0").header("upload-offset", 0);
             request

@@ -45,7 +45,7 @@ async fn import(caller: &Caller, form: Form) -> Value {
     ended(caller, reply.body["id"].as_i64().unwrap()).await
 }
 
-async fn ended(caller: &Caller, id: i64) -> Value {
+pub(crate) async fn ended(caller: &Caller, id: i64) -> Value {
     let begun = Instant::now();
     loop {
         let import = caller.get(&format!("/api/imports/{id}")).await.body;

@@ -24,6 +24,7 @@ mod consistency;
 mod contract;
 mod contract_accounts;
 mod data_directory;
+mod datasets;
 mod degraded;
 mod degraded_bounds;
 mod degraded_first;

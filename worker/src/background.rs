@@ -1,6 +1,7 @@
 //! Background tasks of a worker process, each in a file with its name, its interval and `run`. They are separate loops,
 //! so that none waits for the others: removing files may take long.
 
+mod datasets;
 mod fetches;
 mod guest_uploads;
 mod idempotency_keys;
@@ -45,6 +46,7 @@ pub(crate) async fn run(env: Env, shutdown: CancellationToken, background: Backg
         background.supervise(sweeper::NAME, || sweeper::run(&env, &shutdown)),
         background.supervise(trash::NAME, || trash::run(&env, &shutdown)),
         background.supervise(idempotency_keys::NAME, || { idempotency_keys::run(&env, &shutdown) }),
+        background.supervise(datasets::NAME, || datasets::run(&env, &shutdown)),
         background.supervise(searches::NAME, || searches::run(&env, &shutdown)),
         background.supervise(uploads::NAME, || uploads::run(&env, &shutdown)),
         background.supervise(guest_uploads::NAME, || guest_uploads::run(&env, &shutdown)),

@@ -1,7 +1,7 @@
 //! Lets rows have their effect, some at a time.
 
-use super::changes;
 use super::due::{DueImport, Failure, Progress, of_row, refused};
+use super::{changes, load};
 use crate::app::Core;
 use crate::idempotency::{Fingerprint, KeyGuard};
 use crate::recipe_choice::RecipeChoice;
@@ -27,6 +27,9 @@ const MAX_FAILURES: i32 = 5;
 pub(super) async fn run(app: &Core, due: &DueImport, stop: &CancellationToken) -> Result<Progress, Failure> {
     if due.import.kind == Kind::Metadata.to_string() {
         return changes::run(app, due).await;
+    }
+    if let Some(progress) = load::run(app, due).await? {
+        return Ok(progress);
     }
     let working = settle(app, due).await?;
     if matches!(due.import.status, Status::Canceled | Status::Failed) {

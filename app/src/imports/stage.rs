@@ -4,17 +4,17 @@
 //! Each batch is one transaction with the position behind it, so after a kill another worker goes on there.
 
 use super::due::{DueImport, Failure, file_gone};
+use super::sheet::Sheet;
 use crate::app::Core;
 use crate::{Error, Refusal};
 use anyhow::Context as _;
 use domain::Code;
-use domain::manifest::{ColumnError, Kind, RowError, RowStatus, read_metadata, read_video, row_key};
+use domain::manifest::{Kind, RowError, RowStatus};
 use entity::import::Checkpoint;
 use entity::import_row::{self, State};
 use entity::{Json, video};
 use futures::TryStreamExt;
 use manifest::{Limits, Position, Reader, Record};
-use serde_json::Map;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -29,8 +29,6 @@ use tokio_util::sync::CancellationToken;
 const BATCH_ROWS: usize = 2_000;
 /// Bytes of rows after which a batch ends early, so that large rows need no more memory than small ones.
 const BATCH_BYTES: usize = 4 << 20;
-/// Maximum size of a row in bytes. All values that a valid row may have are shorter together.
-const MAX_ROW_BYTES: u64 = 64 << 10;
 /// Interval in which the lease is renewed while no rows arrive.
 const RENEW_EVERY: Duration = Duration::from_secs(8);
 /// Batches that were read and are not stored yet.
@@ -50,33 +48,10 @@ struct Batch {
     end: Position,
 }
 
-/// The facts of an import that its rows depend on.
-#[derive(Clone, Copy)]
-struct Sheet {
-    import: i64,
-    kind: Kind,
-    is_dry_run: bool,
-}
-
-impl Sheet {
-    /// Checks the values of a row.
-    fn check(self, fields: &Map<String, Json>) -> Result<(), RowError> {
-        match self.kind {
-            Kind::Videos => read_video(fields)?.check_source(self.is_dry_run),
-            Kind::Metadata => read_metadata(fields).map(drop),
-        }
-    }
-}
-
 /// Reads the file from the position that was recorded.
 pub(super) async fn run(app: &Core, due: &DueImport, stop: &CancellationToken) -> Result<(), Failure> {
-    let import = &due.import;
-    let sheet = Sheet {
-        import: import.id,
-        kind: import.kind.parse().map_err(|_| anyhow::anyhow!("unknown kind"))?,
-        is_dry_run: import.is_dry_run,
-    };
-    let mut parsed = open(app, due, sheet).await?;
+    let sheet = Sheet::of(&due.import)?;
+    let mut parsed = open(app, due, sheet.clone()).await?;
     // A packed file is unpacked from its beginning, which may take longer than a lease.
     let mut renewal = interval(RENEW_EVERY);
     loop {
@@ -93,16 +68,13 @@ pub(super) async fn run(app: &Core, due: &DueImport, stop: &CancellationToken) -
         match message {
             Parsed::Layout(layout) => {
                 if let manifest::Format::Csv { columns, .. } = &layout.format {
-                    sheet
-                        .kind
-                        .check_columns(columns, sheet.is_dry_run)
-                        .map_err(refused_columns)?;
+                    sheet.check_header(columns).map_err(Failure::File)?;
                 }
                 let layout = serde_json::to_value(&layout).context("failed to serialize a layout")?;
                 let begun = app.with_timeout(due.lease.begin(&app.db, layout));
                 begun.await?.then_some(()).ok_or(Failure::Lost)?;
             }
-            Parsed::Batch(batch) => store(app, due, batch).await?,
+            Parsed::Batch(batch) => store(app, due, &sheet, batch).await?,
             Parsed::End(Ok(())) => return write(app, due, None, Vec::new()).await,
             Parsed::End(Err(error)) => return Err(failure(error)),
         }
@@ -129,12 +101,16 @@ async fn open(app: &Core, due: &DueImport, sheet: Sheet) -> Result<mpsc::Receive
     let bytes = StreamReader::new(bytes.map_err(std::io::Error::other));
     // `SyncIoBridge` needs a reader that is `Unpin`.
     let input = SyncIoBridge::new(Box::pin(bytes));
+    let limits = Limits {
+        record_bytes: Limits::default().record_bytes.max(sheet.max_row_bytes()),
+        ..Limits::default()
+    };
     let (send, parsed) = mpsc::channel(AHEAD);
     spawn_blocking(move || {
         let reader = match layout {
             // Without a row, the head is read again: it is part of the first position.
-            Some(layout) if at.row > 0 => Reader::resume(input, packed, layout, at, Limits::default()),
-            _ => Reader::open(input, packed, Limits::default()),
+            Some(layout) if at.row > 0 => Reader::resume(input, packed, layout, at, limits),
+            _ => Reader::open(input, packed, limits),
         };
         let ended = reader.and_then(|reader| read_all(reader, sheet, &send));
         // Fails only when nothing waits for the rows any more.
@@ -156,7 +132,7 @@ fn read_all(mut reader: Reader, sheet: Sheet, send: &mpsc::Sender<Parsed>) -> Re
         let is_end = !matches!(record, Ok(Some(_)));
         if let Ok(Some(record)) = &record {
             let length = end.byte.saturating_sub(begin);
-            rows.push(checked(sheet, record, length));
+            rows.push(checked(&sheet, record, length));
             bytes += usize::try_from(length).unwrap_or(usize::MAX);
         }
         if rows.len() >= BATCH_ROWS || bytes >= BATCH_BYTES || (is_end && !rows.is_empty()) {
@@ -183,7 +159,7 @@ fn has_nul(value: &Json) -> bool {
 }
 
 /// A row of `bytes` bytes as it is stored: pending, or with its error.
-fn checked(sheet: Sheet, record: &Record, bytes: u64) -> import_row::Model {
+fn checked(sheet: &Sheet, record: &Record, bytes: u64) -> import_row::Model {
     let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let mut row = import_row::Model {
         import_id: sheet.import,
@@ -207,16 +183,16 @@ fn checked(sheet: Sheet, record: &Record, bytes: u64) -> import_row::Model {
             code: Code::RowInvalid,
             detail: "a NUL character; accepted: none".to_owned(),
         },
-        Ok(_) if bytes > MAX_ROW_BYTES => RowError {
+        Ok(_) if bytes > sheet.max_row_bytes() as u64 => RowError {
             field: String::new(),
             code: Code::RowTooLarge,
-            detail: format!("{bytes} bytes; accepted: up to {MAX_ROW_BYTES}"),
+            detail: format!("{bytes} bytes; accepted: up to {}", sheet.max_row_bytes()),
         },
         Ok(fields) => {
             row.fields = Some(Json::Object(fields.clone()));
             match sheet.check(fields) {
-                Ok(()) => {
-                    row.row_key = Some(hex::encode(Sha256::digest(row_key(sheet.kind, fields))));
+                Ok(key) => {
+                    row.row_key = key.map(|key| hex::encode(Sha256::digest(key)));
                     return row;
                 }
                 Err(error) => error,
@@ -224,11 +200,15 @@ fn checked(sheet: Sheet, record: &Record, bytes: u64) -> import_row::Model {
         }
         Err(error) => unreadable(error),
     };
+    set_error(&mut row, error);
+    row
+}
+
+fn set_error(row: &mut import_row::Model, error: RowError) {
     row.status = State::Error;
     row.field = Some(error.field).filter(|field| !field.is_empty());
     row.code = Some(error.code.as_str().to_owned());
     row.detail = Some(error.detail);
-    row
 }
 
 /// The error of a row that could not be read.
@@ -265,20 +245,23 @@ fn failure(error: manifest::Error) -> Failure {
     Failure::File(Refusal::new(code).detail(error.to_string().replace(char::is_control, "\u{fffd}")))
 }
 
-fn refused_columns(error: ColumnError) -> Failure {
-    Failure::File(Refusal::new(error.code).detail(error.detail))
-}
-
 /// Stores a batch with the position behind it.
-async fn store(app: &Core, due: &DueImport, batch: Batch) -> Result<(), Failure> {
+async fn store(app: &Core, due: &DueImport, sheet: &Sheet, batch: Batch) -> Result<(), Failure> {
     let mut rows = batch.rows;
     let repeated = app.with_timeout(Box::pin(repeated(app, due, &rows))).await?;
-    for row in &mut rows {
+    for index in 0..rows.len() {
+        let conflict = conflict(app, sheet, &repeated, &rows, index).await?;
+        let Some(row) = rows.get_mut(index) else { break };
         match row.row_key.as_deref().and_then(|key| repeated.rows.get(key)) {
             Some(first) if *first != row.row => {
-                row.status = State::Duplicate;
-                row.duplicate_of = Some(*first);
                 row.row_key = None;
+                match conflict {
+                    Some(error) => set_error(row, error),
+                    None => {
+                        row.status = State::Duplicate;
+                        row.duplicate_of = Some(*first);
+                    }
+                }
             }
             _ => {}
         }
@@ -351,6 +334,34 @@ async fn repeated(app: &Core, due: &DueImport, rows: &[import_row::Model]) -> Re
         found.videos = videos.into_iter().collect();
     }
     Ok(found)
+}
+
+/// The error of a row of a dataset that has the id of an earlier row, but other values. Earlier rows are read one at a
+/// time: a geometry may have megabytes.
+async fn conflict(
+    app: &Core,
+    sheet: &Sheet,
+    repeated: &Repeated,
+    rows: &[import_row::Model],
+    index: usize,
+) -> Result<Option<RowError>, Error> {
+    let Some(row) = rows.get(index).filter(|_| sheet.has_ids()) else {
+        return Ok(None);
+    };
+    let first = row.row_key.as_deref().and_then(|key| repeated.rows.get(key));
+    let Some(first) = first.copied().filter(|first| *first != row.row) else {
+        return Ok(None);
+    };
+    let in_batch = rows.iter().find(|row| row.row == first);
+    let stored = match in_batch {
+        Some(_) => None,
+        None => app.with_timeout(import_row::find(&app.db, sheet.import, first)).await?,
+    };
+    let values = |row: Option<&import_row::Model>| Some(row?.fields.as_ref()?.as_object()?.clone());
+    Ok(match (values(in_batch.or(stored.as_ref())), values(Some(row))) {
+        (Some(one), Some(other)) => sheet.conflict(first, [&one, &other]),
+        _ => None,
+    })
 }
 
 /// The external id of a row, as it is stored with a video.

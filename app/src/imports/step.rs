@@ -63,7 +63,14 @@ impl DueImport {
             return Ok(Progress::Some);
         }
         let progress = apply::run(&self.app, self, stop).await?;
-        if self.app.with_timeout(self.lease.finish(&self.app.db)).await? {
+        let finished = entity::write(&self.app.db, async |db| {
+            let has_ended = self.lease.finish(db).await?;
+            if has_ended && !self.import.is_dry_run {
+                entity::dataset::publish(db, self.import.id).await?;
+            }
+            Ok::<_, Error>(has_ended)
+        });
+        if self.app.with_timeout(finished).await? {
             tracing::info!(import = self.import.id, "an import has ended");
         }
         Ok(progress)

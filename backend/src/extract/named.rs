@@ -1,4 +1,4 @@
-//! Images, credentials and presets of an account, found by the name in the path.
+//! Images, credentials, datasets and presets of an account, found by the name in the path.
 
 use super::path::parse_path;
 use super::principal::{Owned, Principal};
@@ -8,7 +8,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use domain::Code;
 use domain::recipe::Name;
-use entity::{credential, image, preset};
+use entity::{credential, dataset, image, preset};
 
 /// Parses the name of a new image, credential or preset.
 pub(crate) fn read_name(text: &str) -> Result<Name, Refusal> {
@@ -51,6 +51,16 @@ impl FromRequestParts<AppState> for Owned<credential::Model> {
         let name: Name = parse_path(parts, Code::CredentialNotFound, "the name of a credential").await?;
         let found = credential::of_user(&state.app.db, account, &name).await?;
         Ok(Self(found.ok_or(Code::CredentialNotFound)?))
+    }
+}
+
+impl FromRequestParts<AppState> for Owned<dataset::Model> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
+        let Principal { account, .. } = Principal::from_request_parts(parts, state).await?;
+        let name: Name = parse_path(parts, Code::DatasetNotFound, "the name of a dataset").await?;
+        Ok(Self(app::datasets::show(&state.app, account, name.as_str()).await?))
     }
 }
 

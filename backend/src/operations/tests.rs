@@ -36,9 +36,18 @@ fn every_operation_documents_its_errors_and_its_security() {
     GET /api/auth/login/ping
     POST /api/auth/signup
     GET /api/auth/signup/ping
+    GET /api/analytics/{source}/by/{dimension} (bearer)
+    GET /api/analytics/{source}/map (bearer)
+    GET /api/analytics/{source}/series (bearer)
+    GET /api/analytics/{source}/total (bearer)
     GET /api/credentials (bearer)
     POST /api/credentials (bearer)
     DELETE /api/credentials/{name} (bearer)
+    GET /api/datasets (bearer)
+    DELETE /api/datasets/{name} (bearer)
+    GET /api/datasets/{name} (bearer)
+    PUT /api/datasets/{name} (bearer)
+    POST /api/datasets/{name}/versions (bearer)
     GET /api/events (bearer)
     GET /api/events/stream (bearer)
     POST /api/events/tickets (bearer)
@@ -72,6 +81,7 @@ fn every_operation_documents_its_errors_and_its_security() {
     DELETE /api/presets/{name} (bearer)
     GET /api/presets/{name} (bearer)
     PUT /api/presets/{name} (bearer)
+    GET /api/regions/{dataset}/{code} (bearer)
     GET /api/searches/{id} (bearer)
     GET /api/tasks (bearer)
     POST /api/tasks (bearer)

@@ -2,7 +2,8 @@
 
 use crate::AppState;
 use crate::routes::{
-    guest_links, guests, images, imports as import_routes, presigned_uploads, raw_uploads, tus as tus_routes, uploads,
+    datasets, guest_links, guests, images, imports as import_routes, presigned_uploads, raw_uploads, tus as tus_routes,
+    uploads,
 };
 use crate::tus;
 use axum::middleware::map_response;
@@ -20,6 +21,7 @@ pub(super) fn with_bytes() -> OpenApiRouter<AppState> {
         .routes(routes!(images::create))
         .routes(routes!(raw_uploads::create))
         .routes(routes!(import_routes::create))
+        .routes(routes!(datasets::load))
         .merge(of_tus.layer(map_response(tus::add_version)))
 }
 

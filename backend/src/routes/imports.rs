@@ -55,7 +55,7 @@ problems!(CancelProblems: TokenMissing, TokenInvalid, TokenExpired, ImportNotFou
 problems!(RetryProblems: TokenMissing, TokenInvalid, TokenExpired, ImportNotFound, ImportUnfinished, NothingToRetry, Unavailable);
 
 /// An import as clients see it.
-fn view(import: &import::Model) -> ImportView {
+pub(super) fn view(import: &import::Model) -> ImportView {
     let error = import.error_code.clone().map(|code| ImportError {
         code,
         detail: import.error_detail.clone().unwrap_or_default(),
@@ -118,7 +118,7 @@ pub(crate) async fn create(
 ) -> Result<Created<ImportView>, Error> {
     let account = principal.account;
     let work = async |form: ManifestForm, guard| {
-        let new = form.receive(&state).await?;
+        let new = form.receive(&state, None).await?;
         Ok::<_, Error>(imports::create(&state.app, account, new, guard, view).await?)
     };
     let request = key.of(principal);

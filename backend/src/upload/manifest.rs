@@ -33,12 +33,17 @@ struct Parts {
 
 impl ManifestForm {
     /// Reads the form to its end and stores the file. After an error nothing stays in the storage.
-    pub(crate) async fn receive(mut self, state: &AppState) -> Result<NewImport, Error> {
-        let mut parts = Parts::default();
-        let read = self.parts(state, &mut parts).await;
+    /// `kind` is that of a dataset; without it, the form has one.
+    pub(crate) async fn receive(mut self, state: &AppState, kind: Option<Kind>) -> Result<NewImport, Error> {
+        let mut parts = Parts {
+            kind,
+            ..Parts::default()
+        };
+        let read = self.parts(state, &mut parts, kind.is_none()).await;
         match (read, parts.file, parts.kind) {
             (Ok(()), Some((file_name, file)), Some(kind)) => Ok(NewImport {
                 kind,
+                dataset: None,
                 is_dry_run: parts.is_dry_run,
                 again: parts.again,
                 file_name,
@@ -61,19 +66,20 @@ impl ManifestForm {
         self.0.skip_to_end().await
     }
 
-    async fn parts(&mut self, state: &AppState, parts: &mut Parts) -> Result<(), Error> {
+    async fn parts(&mut self, state: &AppState, parts: &mut Parts, has_kind: bool) -> Result<(), Error> {
         let declared = self.0.declared_bytes;
         while let Some(part) = self.0.next().await? {
             match part.name().as_str() {
                 "file" if parts.file.is_none() => parts.file = Some(receive_file(part, state, declared).await?),
-                "kind" => parts.kind = Some(kind(part.text(Code::KindUnknown).await?.trim())?),
+                "kind" if has_kind => parts.kind = Some(kind(part.text(Code::KindUnknown).await?.trim())?),
                 "dry_run" => parts.is_dry_run = flag("dry_run", part.text(Code::RequestInvalid).await?.trim())?,
                 "again" => parts.again = flag("again", part.text(Code::RequestInvalid).await?.trim())?,
                 "file" => {
                     let second = Refusal::new(Code::MultipartInvalid).detail("more than one file");
                     return Err(second.field("file", Code::MultipartInvalid).into());
                 }
-                _ => return Err(part.unknown_part("file, kind, dry_run, again").into()),
+                _ if has_kind => return Err(part.unknown_part("file, kind, dry_run, again").into()),
+                _ => return Err(part.unknown_part("file, dry_run, again").into()),
             }
         }
         Ok(())
@@ -81,9 +87,14 @@ impl ManifestForm {
 }
 
 fn kind(text: &str) -> Result<Kind, Refusal> {
-    text.parse().map_err(|error: domain::manifest::UnknownKind| {
+    // Datasets have an operation of their own, which knows their columns.
+    let of_videos = text
+        .parse()
+        .ok()
+        .filter(|kind| matches!(kind, Kind::Videos | Kind::Metadata));
+    of_videos.ok_or_else(|| {
         let given: String = text.chars().take(100).collect();
-        let detail = format!("{given:?}; {error}");
+        let detail = format!("{given:?}; {}", domain::manifest::UnknownKind);
         Refusal::new(Code::KindUnknown)
             .field("kind", Code::KindUnknown)
             .detail(detail)

@@ -51,11 +51,15 @@ pub enum Kind {
     Videos,
     /// Each row changes the description of a video.
     Metadata,
+    /// Each row is a fact of a dataset.
+    Facts,
+    /// Each row is a region of a dataset.
+    Regions,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 2] = [Self::Videos, Self::Metadata];
+    pub const ALL: [Self; 4] = [Self::Videos, Self::Metadata, Self::Facts, Self::Regions];
 
     /// Returns the word in SQL, JSON and requests.
     #[must_use]
@@ -63,10 +67,12 @@ impl Kind {
         match self {
             Self::Videos => "videos",
             Self::Metadata => "metadata",
+            Self::Facts => "facts",
+            Self::Regions => "regions",
         }
     }
 
-    /// Checks the header of a CSV file. A dry run of [`Kind::Videos`] needs no source if it has locations.
+    /// Checks the header of a CSV file of videos or metadata. A dry run of [`Kind::Videos`] needs no source if it has locations.
     ///
     /// # Errors
     /// `column_unnamed`, `column_repeated` and `column_unknown` for the first column that is refused, and
@@ -97,6 +103,7 @@ impl Kind {
         let has = |column: &str| columns.contains(column);
         let missing = |accepted: &str| Err(ColumnError::new(Code::ColumnsMissing, &format!("accepted: {accepted}")));
         match self {
+            Self::Facts | Self::Regions => Ok(()),
             Self::Videos if has("source_url") || has("upload_id") => Ok(()),
             Self::Videos if dry_run && has("lat") && has("lon") => Ok(()),
             Self::Videos if dry_run => missing("source_url or upload_id; in a dry run also lat and lon alone"),
@@ -137,6 +144,8 @@ impl Kind {
         match self {
             Self::Videos => VIDEOS,
             Self::Metadata => METADATA,
+            // Their columns are those that the dataset names.
+            Self::Facts | Self::Regions => &[],
         }
     }
 

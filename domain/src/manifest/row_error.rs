@@ -26,7 +26,9 @@ pub struct RowError {
 }
 
 impl RowError {
-    pub(super) fn new(field: &str, code: Code, detail: &str) -> Self {
+    /// The error of a field.
+    #[must_use]
+    pub fn new(field: &str, code: Code, detail: &str) -> Self {
         Self {
             field: readable(field, FIELD_CHARS),
             code,
@@ -35,7 +37,8 @@ impl RowError {
     }
 
     /// The error for a value; `accepted` follows it, such as `-90 to 90`.
-    pub(super) fn of_value(field: &str, code: Code, value: &Value, accepted: &str) -> Self {
+    #[must_use]
+    pub fn of_value(field: &str, code: Code, value: &Value, accepted: &str) -> Self {
         Self::new(field, code, &format!("{}; accepted: {accepted}", shown(value)))
     }
 }

@@ -1,7 +1,7 @@
 //! The operations that the session of a guest opens.
 
 use super::call;
-use super::table::Access::{Account, Public, Resource};
+use super::table::Access::{Account, Named, Public, Resource};
 use super::table::OPERATIONS;
 use serde_json::json;
 use tests::TestApp;
@@ -24,6 +24,7 @@ async fn the_session_of_a_guest_opens_the_uploads_of_the_session_and_nothing_els
         let path = match access {
             Public(_) => continue,
             Account => Vec::new(),
+            Named(name) => vec![(*name).to_owned()],
             Resource(kind) => kind.make(&app, &owner).await,
         };
         let before = app.snapshot().await;

@@ -35,6 +35,12 @@ pub(super) enum Kind {
     Import,
     /// An import with a row whose host did not answer.
     FailedImport,
+    /// A dataset of facts with one fact.
+    Facts,
+    /// The same, and the name of a dimension.
+    Dimension,
+    /// A region of a dataset.
+    Region,
     /// A guest link.
     GuestLink,
     /// A webhook.
@@ -70,6 +76,9 @@ impl Kind {
         if let Self::Import | Self::FailedImport = self {
             return vec![self.make_import(app, owner).await];
         }
+        if let Self::Facts | Self::Dimension | Self::Region = self {
+            return self.make_dataset(app, owner).await;
+        }
         if let Self::Search = self {
             return vec![crate::searches::finished(owner, "/api/videos/search?q=clip").await];
         }
@@ -87,6 +96,9 @@ impl Kind {
             | Self::Preset
             | Self::Import
             | Self::FailedImport
+            | Self::Facts
+            | Self::Dimension
+            | Self::Region
             | Self::GuestLink
             | Self::Credential
             | Self::Search
@@ -111,6 +123,9 @@ impl Kind {
             | Self::Preset
             | Self::Import
             | Self::FailedImport
+            | Self::Facts
+            | Self::Dimension
+            | Self::Region
             | Self::GuestLink
             | Self::Credential
             | Self::Search
@@ -119,6 +134,46 @@ impl Kind {
             | Self::Webhook
             | Self::Delivery => parts(task.body["file_path"].as_str().unwrap()),
         }
+    }
+
+    /// Creates datasets of a region and of a fact with the user name of the owner as word of a group.
+    async fn make_dataset(self, app: &TestApp, owner: &Caller) -> Vec<String> {
+        for (name, body) in [
+            ("codes", json!({"regions": {"code": "c", "geometry": "g"}})),
+            (
+                "facts",
+                json!({"facts": {"time": "t", "region": "r", "regions": "codes", "metrics": {"sum": "v"}, "groups": {"who": "w"}}}),
+            ),
+        ] {
+            let request = owner
+                .request(reqwest::Method::PUT, &format!("/api/datasets/{name}"))
+                .json(&body);
+            assert!(request.send().await.unwrap().status().is_success());
+        }
+        let word = &owner.username;
+        let square = r#"{"type":"Polygon","coordinates":[[[0,0],[1,0],[1,1],[0,0]]]}"#;
+        let mine = format!("FROM datasets d JOIN users u ON u.id = d.user_id WHERE u.username = '{word}'");
+        for sql in [
+            format!("DELETE FROM dataset_regions WHERE code = '{word}'"),
+            format!("DELETE FROM dataset_facts WHERE region = '{word}'"),
+            format!("UPDATE datasets SET version = 1 WHERE user_id = (SELECT id FROM users WHERE username = '{word}')"),
+            format!(
+                "INSERT INTO dataset_regions (dataset_id, version, code, name, west, south, east, north, geometry, geometry_mid, geometry_low) \
+                SELECT d.id, 1, '{word}', '{word}', 0, 0, 1, 1, '{square}', '{square}', '{square}' {mine} AND d.name = 'codes'"
+            ),
+            format!(
+                "INSERT INTO dataset_facts (dataset_id, version, metric, at_s, region, g1, g2, g3, g4, value, n) \
+                SELECT d.id, 1, 'sum', 0, '{word}', '{word}', '', '', '', 100, 1 {mine} AND d.name = 'facts'"
+            ),
+        ] {
+            app.db.execute_unprepared(&sql).await.unwrap();
+        }
+        let parameters = match self {
+            Self::Region => vec!["codes", word],
+            Self::Dimension => vec!["facts", "who"],
+            _ => vec!["facts"],
+        };
+        parameters.into_iter().map(str::to_owned).collect()
     }
 
     /// Creates an import and returns its id.
@@ -192,6 +247,9 @@ impl Kind {
             Self::Image => (parts("absent"), "image_not_found"),
             Self::Preset => (parts("absent"), "preset_not_found"),
             Self::Import | Self::FailedImport => (parts("1000000"), "import_not_found"),
+            Self::Facts => (parts("absent"), "dataset_not_found"),
+            Self::Dimension => (parts("absent/who"), "dataset_not_found"),
+            Self::Region => (parts("absent/code"), "dataset_not_found"),
             Self::GuestLink => (parts("1000000"), "guest_link_not_found"),
             Self::Webhook => (parts("1000000"), "webhook_not_found"),
             Self::Delivery => (parts("msg_0197a6a1c2f17c10a1b2c3d4e5f60718"), "delivery_not_found"),

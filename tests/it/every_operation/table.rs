@@ -1,8 +1,8 @@
 //! The table of all operations.
 
 use super::rows::Kind::{self, Canceled, Output, Processed, Waiting};
-use Access::{Account, Public, Resource};
-use Body::{Bytes, Image, Json, Manifest, Nothing, Raw, Search, Tus, Upload};
+use Access::{Account, Named, Public, Resource};
+use Body::{Bytes, Image, Json, Manifest, Nothing, Raw, Rows, Search, Tus, Upload};
 
 /// The authorization that an operation needs.
 #[derive(Clone, Copy)]
@@ -11,6 +11,8 @@ pub(super) enum Access {
     Public(&'static str),
     /// A token. The operation is about the account of the token.
     Account,
+    /// A token. The operation creates the resource in the path, whose name is free in every account.
+    Named(&'static str),
     /// A token. The operation is about the resource in the path, which must belong to the account of the token.
     Resource(Kind),
 }
@@ -31,6 +33,8 @@ pub(super) enum Body {
     /// A file alone.
     Raw,
     Manifest,
+    /// Rows of a dataset.
+    Rows,
 }
 
 /// A plan request for a WAV file.
@@ -76,6 +80,24 @@ pub(super) const OPERATIONS: &[(&str, Access, Body)] = &[
     ("GET /api/imports/{id}/result", Resource(Kind::Import), Nothing),
     ("POST /api/imports/{id}/cancel", Resource(Kind::Import), Nothing),
     ("POST /api/imports/{id}/retry", Resource(Kind::FailedImport), Nothing),
+    ("GET /api/datasets", Account, Nothing),
+    ("GET /api/datasets/{name}", Resource(Kind::Facts), Nothing),
+    (
+        "PUT /api/datasets/{name}",
+        Named("mine"),
+        Json(r#"{"regions":{"code":"c","geometry":"g"}}"#),
+    ),
+    ("DELETE /api/datasets/{name}", Resource(Kind::Facts), Nothing),
+    ("POST /api/datasets/{name}/versions", Resource(Kind::Facts), Rows),
+    ("GET /api/analytics/{source}/total", Resource(Kind::Facts), Nothing),
+    ("GET /api/analytics/{source}/series", Resource(Kind::Facts), Nothing),
+    (
+        "GET /api/analytics/{source}/by/{dimension}",
+        Resource(Kind::Dimension),
+        Nothing,
+    ),
+    ("GET /api/analytics/{source}/map", Resource(Kind::Facts), Nothing),
+    ("GET /api/regions/{dataset}/{code}", Resource(Kind::Region), Nothing),
     ("GET /api/guest-links", Account, Nothing),
     ("POST /api/guest-links", Account, Json("{}")),
     ("GET /api/guest-links/{id}", Resource(Kind::GuestLink), Nothing),

@@ -76,12 +76,11 @@ pub async fn show(app: &Core, user: UserId, name: &str) -> Result<dataset::Model
     Ok(found.ok_or(Code::DatasetNotFound)?)
 }
 
-/// Creates a dataset, or replaces the columns of one. Returns it, and `true` if it is new. Rows that are loaded stay as
-/// they are; rows of later loads are read from the new columns.
+/// Creates a dataset, or replaces the columns of one. Rows that are loaded stay as they are; rows of later loads are read from the new columns.
 ///
 /// # Errors
 /// `dataset_kind_fixed`, `datasets_too_many`, `name_invalid`; errors of the database.
-pub async fn put(app: &Core, user: UserId, name: &Name, columns: &Columns) -> Result<(dataset::Model, bool), Error> {
+pub async fn put(app: &Core, user: UserId, name: &Name, columns: &Columns) -> Result<dataset::Model, Error> {
     if is_reserved(name) {
         let refusal = Refusal::of_field("name", Code::NameInvalid);
         return Err(refusal
@@ -95,10 +94,10 @@ pub async fn put(app: &Core, user: UserId, name: &Name, columns: &Columns) -> Re
                 let detail = format!("{}; accepted: {}", columns.kind(), DatasetKind::from(found.kind));
                 Err(Refusal::new(Code::DatasetKindFixed).detail(detail).into())
             }
-            Some(found) => Ok((dataset::set_columns(db, found.id, stored).await?, false)),
+            Some(found) => Ok(dataset::set_columns(db, found.id, stored).await?),
             None => {
                 Refusal::unless_below(MAX_DATASETS, dataset::count(db, user).await?, Code::DatasetsTooMany)?;
-                Ok::<_, Error>((dataset::create(db, user, name, columns.kind(), stored).await?, true))
+                Ok::<_, Error>(dataset::create(db, user, name, columns.kind(), stored).await?)
             }
         }
     });

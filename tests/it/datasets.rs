@@ -86,9 +86,9 @@ async fn load(caller: &Caller, name: &str, file: impl Into<Vec<u8>>) -> Value {
 /// Two datasets: regions, and the facts of [`facts`].
 async fn loaded(caller: &Caller) {
     let columns = json!({"regions": {"code": "code", "name": "name", "geometry": "the_geom"}});
-    assert_eq!(put(caller, "codes", &columns).await.status, 201);
+    assert_eq!(put(caller, "codes", &columns).await.status, 200);
     assert_eq!(load(caller, "codes", regions()).await["status"], "done");
-    assert_eq!(put(caller, "turnover", &fact_columns()).await.status, 201);
+    assert_eq!(put(caller, "turnover", &fact_columns()).await.status, 200);
     let import = load(caller, "turnover", csv(&facts())).await;
     assert_eq!(
         (&import["status"], &import["rows"]["created"]),
@@ -122,7 +122,7 @@ fn oracle<K: Ord>(keep: impl Fn(&Fact) -> bool, key: impl Fn(&Fact) -> K) -> BTr
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_query_agrees_with_an_oracle() {
-    let app = TestApp::start().await;
+    let mut app = TestApp::start().await;
     let caller = app.caller().await;
     loaded(&caller).await;
 
@@ -191,7 +191,7 @@ async fn every_query_agrees_with_an_oracle() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_known_reply_is_not_sent_again_and_a_table_is_csv() {
-    let app = TestApp::start().await;
+    let mut app = TestApp::start().await;
     let caller = app.caller().await;
     loaded(&caller).await;
     let get = |path: &str| caller.request(Method::GET, &format!("/api/analytics/turnover/{path}"));
@@ -232,7 +232,7 @@ async fn a_known_reply_is_not_sent_again_and_a_table_is_csv() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn loading_the_same_dataset_twice_changes_nothing() {
-    let app = TestApp::start().await;
+    let mut app = TestApp::start().await;
     let caller = app.caller().await;
     loaded(&caller).await;
     let before = query(&caller, "total").await;
@@ -252,7 +252,7 @@ async fn loading_the_same_dataset_twice_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_is_seen_whole_or_not_at_all() {
-    let app = TestApp::start().await;
+    let mut app = TestApp::start().await;
     let caller = app.caller().await;
     loaded(&caller).await;
     let before = query(&caller, "total").await["n"].as_i64().unwrap();
@@ -314,7 +314,7 @@ async fn until_only_loaded_rows(app: &TestApp) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_bad_row_has_an_error_and_the_others_are_loaded() {
-    let app = TestApp::start().await;
+    let mut app = TestApp::start().await;
     let caller = app.caller().await;
     loaded(&caller).await;
     let mut file = csv(&facts()[..3]);
@@ -369,7 +369,7 @@ async fn each_bad_row_has_an_error_and_the_others_are_loaded() {
     assert_eq!(query(&caller, "total").await["n"], 3);
 
     let columns = json!({"regions": {"code": "code", "geometry": "g"}});
-    assert_eq!(put(&caller, "shapes", &columns).await.status, 201);
+    assert_eq!(put(&caller, "shapes", &columns).await.status, 200);
     let polygon = |ring: Value| json!({"type": "Polygon", "coordinates": [ring]});
     let rows = [
         json!({"code": 1, "g": polygon(json!([[0, 0], [1, 0], [1, 1], [0, 0]]))}),
@@ -412,7 +412,7 @@ async fn each_bad_row_has_an_error_and_the_others_are_loaded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_bad_query_names_what_is_accepted() {
-    let app = TestApp::start().await;
+    let mut app = TestApp::start().await;
     let caller = app.caller().await;
     loaded(&caller).await;
     for (path, status, code) in [
@@ -473,10 +473,10 @@ async fn each_bad_query_names_what_is_accepted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn years_of_hours_are_too_many() {
-    let app = TestApp::start().await;
+    let mut app = TestApp::start().await;
     let caller = app.caller().await;
     let columns = json!({"facts": {"time": "t", "granularity": "hour", "metrics": {"sum": "v"}, "scales": {"sum": 0}}});
-    assert_eq!(put(&caller, "turnover", &columns).await.status, 201);
+    assert_eq!(put(&caller, "turnover", &columns).await.status, 200);
     let import = load(
         &caller,
         "turnover",
@@ -512,7 +512,7 @@ async fn years_of_hours_are_too_many() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removed_dataset_leaves_no_rows() {
-    let app = TestApp::start().await;
+    let mut app = TestApp::start().await;
     let caller = app.caller().await;
     loaded(&caller).await;
     for name in ["turnover", "codes"] {

@@ -32,14 +32,14 @@ fn every_operation_documents_its_errors_and_its_security() {
         }
     }
     insta::assert_snapshot!(operations.join("\n"), @r"
-    POST /api/auth/login
-    GET /api/auth/login/ping
-    POST /api/auth/signup
-    GET /api/auth/signup/ping
     GET /api/analytics/{source}/by/{dimension} (bearer)
     GET /api/analytics/{source}/map (bearer)
     GET /api/analytics/{source}/series (bearer)
     GET /api/analytics/{source}/total (bearer)
+    POST /api/auth/login
+    GET /api/auth/login/ping
+    POST /api/auth/signup
+    GET /api/auth/signup/ping
     GET /api/credentials (bearer)
     POST /api/credentials (bearer)
     DELETE /api/credentials/{name} (bearer)

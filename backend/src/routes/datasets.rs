@@ -107,17 +107,16 @@ pub(crate) async fn list(State(state): State<AppState>, principal: Principal) ->
 /// stay; rows of later loads are read from the new columns. An account may have up to 100 datasets.
 #[utoipa::path(put, operation_id = "put_dataset", path = "/datasets/{name}", tag = "analytics", params(("name" = String, Path, description = "The name of the dataset")),
     security(("bearer" = [])), request_body(content = DatasetBody, description = "The columns"),
-    responses((status = 200, description = "The changed dataset", body = DatasetView), (status = 201, description = "The new dataset", body = DatasetView), PutProblems))]
+    responses((status = 200, description = "The dataset", body = DatasetView), PutProblems))]
 pub(crate) async fn put(
     State(state): State<AppState>,
     principal: Principal,
     Path(name): Path<String>,
     Body(columns): Body<Columns>,
-) -> Result<(StatusCode, Json<DatasetView>), Error> {
+) -> Result<Json<DatasetView>, Error> {
     let name = read_name(&name)?;
-    let (dataset, is_new) = datasets::put(&state.app, principal.account, &name, &columns).await?;
-    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(view(dataset)?)))
+    let dataset = datasets::put(&state.app, principal.account, &name, &columns).await?;
+    Ok(Json(view(dataset)?))
 }
 
 /// Shows a dataset.

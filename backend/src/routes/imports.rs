@@ -36,7 +36,8 @@ pub(crate) struct ImportForm {
     /// The manifest: CSV with a header, or JSON Lines; plain, gzip or zstd.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
-    /// The kind of its rows.
+    /// The kind of its rows: `videos` or `metadata`.
+    #[schema(value_type = String, pattern = "^(videos|metadata)$")]
     kind: Kind,
     /// Check the rows without an effect.
     #[schema(nullable = false)]

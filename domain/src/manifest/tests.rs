@@ -31,7 +31,7 @@ fn a_kind_has_one_word_everywhere() {
         assert_eq!(serde_json::to_value(kind).unwrap(), kind.to_string());
         assert_eq!(serde_json::from_value::<Kind>(kind.as_str().into()).unwrap(), kind);
     }
-    for other in ["", "Videos", "facts", " videos"] {
+    for other in ["", "Videos", "fact", " videos"] {
         assert_eq!(other.parse::<Kind>(), Err(UnknownKind));
     }
 }

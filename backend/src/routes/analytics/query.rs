@@ -27,19 +27,15 @@ const GROUP: &str = "group.";
 )]
 pub(crate) struct CommonQuery {
     /// The metric; may be absent if the dataset has one only.
-    #[param(example = "turnover")]
     metric: Option<String>,
     /// The first time: a year, a month, a date, or a time of RFC 3339; UTC without an offset.
-    #[param(example = "2015-01")]
     from: Option<String>,
     /// The first time after the range. Facts of a unit of time belong to its beginning.
-    #[param(example = "2016-01")]
     to: Option<String>,
     /// Only regions with this code; up to 500 of them, as several parameters.
     region: Option<Vec<String>>,
     /// Only regions whose bounding box meets this one: `west,south,east,north` in degrees. West may be greater than east
     /// (RFC 7946).
-    #[param(example = "-3.8,40.3,-3.6,40.5")]
     bbox: Option<String>,
     /// Only facts with this word of a group: `group.NAME=word`, once for each group.
     #[param(rename = "group", style = DeepObject, value_type = Option<BTreeMap<String, String>>)]
@@ -51,7 +47,6 @@ pub(crate) struct CommonQuery {
 #[into_params(parameter_in = Path)]
 pub(crate) struct SourcePath {
     /// The name of a dataset of facts.
-    #[param(example = "turnover")]
     pub(super) source: String,
     #[param(ignore)]
     pub(super) rest: String,

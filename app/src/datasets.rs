@@ -76,7 +76,8 @@ pub async fn show(app: &Core, user: UserId, name: &str) -> Result<dataset::Model
     Ok(found.ok_or(Code::DatasetNotFound)?)
 }
 
-/// Creates a dataset, or replaces the columns of one. Rows that are loaded stay as they are; rows of later loads are read from the new columns.
+/// Creates a dataset, or replaces the columns of one. Rows that are loaded stay as they are; rows of later loads are
+/// read from the new columns.
 ///
 /// # Errors
 /// `dataset_kind_fixed`, `datasets_too_many`, `name_invalid`; errors of the database.
@@ -144,15 +145,15 @@ const REMOVED_ROWS: u64 = 5_000;
 /// # Errors
 /// Errors of the database.
 pub async fn remove_unused(app: &Core) -> Result<bool, Error> {
-    let Some((dataset, version)) = app.with_timeout(dataset_version::unused(&app.db)).await? else {
+    let Some(version) = app.with_timeout(dataset_version::unused(&app.db)).await? else {
         return Ok(false);
     };
     let removed = async {
         // Regions are larger than facts.
-        let regions = entity::dataset_region::remove_some(&app.db, dataset, version, REMOVED_ROWS / 50).await?;
-        let facts = entity::dataset_fact::remove_some(&app.db, dataset, version, REMOVED_ROWS).await?;
+        let regions = entity::dataset_region::remove_some(&app.db, version, REMOVED_ROWS / 50).await?;
+        let facts = entity::dataset_fact::remove_some(&app.db, version, REMOVED_ROWS).await?;
         if regions + facts == 0 {
-            dataset_version::end(&app.db, dataset, version).await?;
+            dataset_version::end(&app.db, version).await?;
         }
         Ok::<_, Error>(())
     };

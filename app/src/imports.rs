@@ -163,8 +163,8 @@ async fn begin<R: Serialize>(
                 Refusal::unless_below(MAX_IMPORTS, import::count_open(db, user).await?, Code::ImportsTooMany)?;
                 entity::trash::remove_key(db, &row.key).await?;
                 let import = import::create(db, user, row).await?;
-                if let Some(dataset) = import.dataset_id {
-                    entity::dataset_version::begin(db, dataset, import.id).await?;
+                if let Some(version) = import.loads() {
+                    entity::dataset_version::begin(db, version).await?;
                 }
                 import
             }

@@ -4,9 +4,9 @@
 //! with a code and a geometry. An account says once which columns of its files these are ([`FactColumns`],
 //! [`RegionColumns`]); columns that it does not name are not read.
 //!
-//! *Exact sums.* A metric is a decimal number with a fixed number of decimals ([`FactColumns::scales`]). It is stored as
-//! an integer, so a sum does not depend on the order of the rows. [`VALUE_MAX`] times the maximum number of rows fits
-//! into 64 bits, so no sum overflows.
+//! *Exact sums.* A metric is a decimal number with a fixed number of decimals ([`FactColumns::scales`]). It is stored
+//! as an integer, so a sum does not depend on the order of the rows. [`VALUE_MAX`] times the maximum number of rows
+//! fits into 64 bits, so no sum overflows.
 
 mod columns;
 mod fact_row;

@@ -14,7 +14,7 @@
 //! - [`media_type`]: the media types of the files of a set.
 //! - [`video`]: what the owner of a video writes into it.
 //! - [`manifest`]: the columns and rows of the files of bulk imports.
-//! - [`dataset`], [`analytics`]: tables of facts and regions, and the units of time and boxes by which they are queried.
+//! - [`dataset`], [`analytics`]: tables of facts and regions; the units of time and boxes by which they are queried.
 //! - [`account`], [`scope`]: names and passwords, and what the holder of a credential may do.
 
 pub mod account;

@@ -4,8 +4,8 @@
 //! when it is canceled or fails.
 //!
 //! *Mechanism.* Each load writes its rows with a version of its own, which is the id of its import
-//! ([`crate::dataset_version`]). Queries read the version that the dataset names. The transaction that ends the import also sets
-//! this version ([`publish`]). Rows of versions that no dataset names are removed afterwards.
+//! ([`crate::dataset_version`]). Queries read the version that the dataset names. The transaction that ends the import
+//! also sets this version ([`publish`]). Rows of versions that no dataset names are removed afterwards.
 //!
 //! *Invariant.* Rows with a version exist only while `dataset_versions` has it.
 
@@ -40,6 +40,15 @@ pub struct Model {
     pub updated_at: ChronoDateTimeUtc,
 }
 
+/// The rows of a dataset that one import has loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// The id of the dataset.
+    pub dataset: i64,
+    /// The id of the import.
+    pub version: i64,
+}
+
 /// [`DatasetKind`] as a text column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
@@ -72,6 +81,15 @@ impl From<DatasetKind> for Kind {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// The rows that queries read; `None` before the first load.
+    #[must_use]
+    pub fn loaded(&self) -> Option<Version> {
+        let dataset = self.id;
+        self.version.map(|version| Version { dataset, version })
+    }
+}
 
 /// Inserts a dataset. Call it in [`crate::user::write`].
 ///
@@ -141,8 +159,8 @@ pub async fn set_columns(db: &DatabaseTransaction, id: i64, columns: Json) -> Re
     row.update(db).await
 }
 
-/// Removes a dataset. Its rows are removed later ([`crate::dataset_version::unused`]). Returns `false` if another request has removed
-/// it.
+/// Removes a dataset. Its rows are removed later ([`crate::dataset_version::unused`]). Returns `false` if another
+/// request has removed it.
 ///
 /// # Errors
 /// Any database error.

@@ -4,12 +4,13 @@
 //! The primary key begins with the version, the metric and the time, so a query about a range of time reads one range
 //! of the key.
 
+use crate::dataset::Version;
 use crate::dataset_region;
 use domain::analytics::BoundingBox;
 use domain::dataset::GROUPS_MAX;
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, SelectStatement, SimpleExpr};
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, SimpleExpr};
 use sea_orm::{Condition, DatabaseTransaction, QueryOrder, QuerySelect, QueryTrait};
 use std::collections::BTreeMap;
 
@@ -80,12 +81,7 @@ pub struct Key {
 ///
 /// # Errors
 /// Any database error.
-pub async fn add(
-    db: &DatabaseTransaction,
-    dataset: i64,
-    version: i64,
-    sums: BTreeMap<Key, (i64, i64)>,
-) -> Result<(), DbErr> {
+pub async fn add(db: &DatabaseTransaction, of: Version, sums: BTreeMap<Key, (i64, i64)>) -> Result<(), DbErr> {
     let added = |column: Column| Expr::col((Entity, column)).add(Expr::col(("excluded", column)));
     let conflict = OnConflict::columns([Column::DatasetId, Column::Version].into_iter().chain(KEY))
         .values([Column::Value, Column::N].map(|column| (column, added(column))))
@@ -93,8 +89,8 @@ pub async fn add(
     let rows = sums.into_iter().map(|(key, (value, n))| {
         let [g1, g2, g3, g4] = key.groups.map(Set);
         ActiveModel {
-            dataset_id: Set(dataset),
-            version: Set(version),
+            dataset_id: Set(of.dataset),
+            version: Set(of.version),
             metric: Set(key.metric),
             at_s: Set(key.at_s),
             region: Set(key.region),
@@ -118,10 +114,10 @@ pub async fn add(
 ///
 /// # Errors
 /// Any database error.
-pub async fn remove_some(db: &impl ConnectionTrait, dataset: i64, version: i64, limit: u64) -> Result<u64, DbErr> {
+pub async fn remove_some(db: &impl ConnectionTrait, of: Version, limit: u64) -> Result<u64, DbErr> {
     let of_version = Condition::all()
-        .add(Column::DatasetId.eq(dataset))
-        .add(Column::Version.eq(version));
+        .add(Column::DatasetId.eq(of.dataset))
+        .add(Column::Version.eq(of.version));
     let some = Entity::find()
         .select_only()
         .columns(KEY)
@@ -137,8 +133,8 @@ pub async fn remove_some(db: &impl ConnectionTrait, dataset: i64, version: i64, 
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "explained by the columns")]
 pub struct Filter {
-    pub dataset: i64,
-    pub version: i64,
+    /// The rows that are read.
+    pub of: Version,
     pub metric: String,
     /// The first second.
     pub from_s: Option<i64>,
@@ -146,10 +142,19 @@ pub struct Filter {
     pub to_s: Option<i64>,
     /// Codes of regions; all if empty.
     pub regions: Vec<String>,
-    /// Only regions that meet a box: the dataset of the regions, its version, and the box.
-    pub within: Option<(i64, i64, BoundingBox)>,
+    /// Only regions that meet a box.
+    pub within: Option<Within>,
     /// The words of groups.
     pub groups: [Option<String>; GROUPS_MAX],
+}
+
+/// The regions that meet a box.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Within {
+    /// The regions.
+    pub regions: Version,
+    /// The box.
+    pub area: BoundingBox,
 }
 
 /// A value by which sums are grouped.
@@ -236,14 +241,18 @@ pub async fn sums(
         .limit(limit)
         .into_tuple::<(i64, String, String, Option<i64>, Option<i64>)>();
     // Without a group, the sum of no rows is null.
-    let sum = |(at_s, key, cross, value, n): (i64, String, String, Option<i64>, Option<i64>)| Sum {
-        at_s,
-        key,
-        cross,
-        value: value.unwrap_or_default(),
-        n: n.unwrap_or_default(),
-    };
-    Ok(rows.all(db).await?.into_iter().map(sum).collect())
+    let mut sums = Vec::new();
+    for (at_s, key, cross, value, n) in rows.all(db).await? {
+        let (value, n) = (value.unwrap_or_default(), n.unwrap_or_default());
+        sums.push(Sum {
+            at_s,
+            key,
+            cross,
+            value,
+            n,
+        });
+    }
+    Ok(sums)
 }
 
 /// The first and the last unit of time of which there are facts.
@@ -268,16 +277,16 @@ pub async fn span(db: &impl ConnectionTrait, filter: &Filter) -> Result<Option<(
 
 fn condition(filter: &Filter) -> Condition {
     let mut condition = Condition::all()
-        .add(Column::DatasetId.eq(filter.dataset))
-        .add(Column::Version.eq(filter.version))
+        .add(Column::DatasetId.eq(filter.of.dataset))
+        .add(Column::Version.eq(filter.of.version))
         .add(Column::Metric.eq(filter.metric.as_str()))
         .add_option(filter.from_s.map(|from| Column::AtS.gte(from)))
         .add_option(filter.to_s.map(|to| Column::AtS.lt(to)));
     if !filter.regions.is_empty() {
         condition = condition.add(Column::Region.is_in(filter.regions.iter().map(String::as_str)));
     }
-    if let Some((dataset, version, area)) = filter.within {
-        let codes: SelectStatement = dataset_region::codes_within(dataset, version, area);
+    if let Some(Within { regions, area }) = filter.within {
+        let codes = dataset_region::codes_within(regions, area);
         condition = condition.add(Column::Region.in_subquery(codes));
     }
     for (column, word) in GROUPS.into_iter().zip(&filter.groups) {

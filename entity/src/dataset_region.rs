@@ -1,5 +1,6 @@
 //! Table `dataset_regions`: geometries with codes, in three precisions, and their bounding boxes.
 
+use crate::dataset::Version;
 use domain::analytics::BoundingBox;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Expr, ExprTrait, Func, SelectStatement};
@@ -47,6 +48,9 @@ pub enum Precision {
     Low,
 }
 
+/// Regions that are read at once. A geometry may have megabytes.
+const PAGE: u64 = 16;
+
 /// A region with one of its geometries.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "explained by the columns")]
@@ -73,41 +77,28 @@ pub async fn insert(db: &DatabaseTransaction, regions: Vec<Model>) -> Result<(),
 ///
 /// # Errors
 /// Any database error.
-pub async fn known(
-    db: &impl ConnectionTrait,
-    dataset: i64,
-    version: i64,
-    codes: &[&str],
-) -> Result<Vec<String>, DbErr> {
+pub async fn known(db: &impl ConnectionTrait, of: Version, codes: &[&str]) -> Result<Vec<String>, DbErr> {
     let codes = Column::Code.is_in(codes.iter().copied());
-    let rows = Entity::find()
-        .select_only()
-        .column(Column::Code)
-        .filter(of(dataset, version));
+    let rows = Entity::find().select_only().column(Column::Code).filter(is_of(of));
     rows.filter(codes).into_tuple().all(db).await
 }
 
-/// Regions that meet a box, after a code, in the order of their codes.
+/// Some regions that meet a box, after a code, in the order of their codes. Empty at the end.
 ///
 /// # Errors
 /// Any database error.
 pub async fn within(
     db: &impl ConnectionTrait,
-    (dataset, version): (i64, i64),
+    of: Version,
     area: Option<BoundingBox>,
     precision: Precision,
-    (after, limit): (&str, u64),
+    after: &str,
 ) -> Result<Vec<Shape>, DbErr> {
     let rows = shapes(precision)
-        .filter(of(dataset, version))
+        .filter(is_of(of))
         .filter(area.map_or_else(Condition::all, meets))
         .filter(Column::Code.gt(after));
-    let rows = rows
-        .order_by_asc(Column::Code)
-        .limit(limit)
-        .into_tuple()
-        .all(db)
-        .await?;
+    let rows = rows.order_by_asc(Column::Code).limit(PAGE).into_tuple().all(db).await?;
     Ok(rows.into_iter().map(shape).collect())
 }
 
@@ -117,13 +108,11 @@ pub async fn within(
 /// Any database error.
 pub async fn find(
     db: &impl ConnectionTrait,
-    (dataset, version): (i64, i64),
+    of: Version,
     code: &str,
     precision: Precision,
 ) -> Result<Option<Shape>, DbErr> {
-    let rows = shapes(precision)
-        .filter(of(dataset, version))
-        .filter(Column::Code.eq(code));
+    let rows = shapes(precision).filter(is_of(of)).filter(Column::Code.eq(code));
     Ok(rows.into_tuple().one(db).await?.map(shape))
 }
 
@@ -133,7 +122,7 @@ pub async fn find(
 /// Any database error.
 pub async fn bytes_within(
     db: &impl ConnectionTrait,
-    (dataset, version): (i64, i64),
+    of: Version,
     area: Option<BoundingBox>,
     precision: Precision,
 ) -> Result<i64, DbErr> {
@@ -141,7 +130,7 @@ pub async fn bytes_within(
     let rows = Entity::find()
         .select_only()
         .column_as(Func::sum(length).cast_as("BIGINT"), "bytes")
-        .filter(of(dataset, version))
+        .filter(is_of(of))
         .filter(area.map_or_else(Condition::all, meets));
     let bytes: Option<Option<i64>> = rows.into_tuple().one(db).await?;
     Ok(bytes.flatten().unwrap_or_default())
@@ -151,13 +140,10 @@ pub async fn bytes_within(
 ///
 /// # Errors
 /// Any database error.
-pub async fn remove_some(db: &impl ConnectionTrait, dataset: i64, version: i64, limit: u64) -> Result<u64, DbErr> {
-    let rows = Entity::find()
-        .select_only()
-        .column(Column::Code)
-        .filter(of(dataset, version));
+pub async fn remove_some(db: &impl ConnectionTrait, of: Version, limit: u64) -> Result<u64, DbErr> {
+    let rows = Entity::find().select_only().column(Column::Code).filter(is_of(of));
     let some = rows.limit(limit).into_query();
-    let delete = Entity::delete_many().filter(of(dataset, version));
+    let delete = Entity::delete_many().filter(is_of(of));
     Ok(delete
         .filter(Column::Code.in_subquery(some))
         .exec(db)
@@ -166,15 +152,15 @@ pub async fn remove_some(db: &impl ConnectionTrait, dataset: i64, version: i64, 
 }
 
 /// The codes of regions that meet a box.
-pub(crate) fn codes_within(dataset: i64, version: i64, area: BoundingBox) -> SelectStatement {
+pub(crate) fn codes_within(of: Version, area: BoundingBox) -> SelectStatement {
     let rows = Entity::find().select_only().column(Column::Code);
-    rows.filter(of(dataset, version)).filter(meets(area)).into_query()
+    rows.filter(is_of(of)).filter(meets(area)).into_query()
 }
 
-fn of(dataset: i64, version: i64) -> Condition {
+fn is_of(of: Version) -> Condition {
     Condition::all()
-        .add(Column::DatasetId.eq(dataset))
-        .add(Column::Version.eq(version))
+        .add(Column::DatasetId.eq(of.dataset))
+        .add(Column::Version.eq(of.version))
 }
 
 /// The bounding box of the region and the box have a point in common.
@@ -202,6 +188,7 @@ fn shapes(precision: Precision) -> Select<Entity> {
     rows.columns([Column::Code, Column::Name, geometry(precision)])
 }
 
-fn shape((code, name, geometry): (String, Option<String>, String)) -> Shape {
+fn shape(row: (String, Option<String>, String)) -> Shape {
+    let (code, name, geometry) = row;
     Shape { code, name, geometry }
 }

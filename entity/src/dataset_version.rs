@@ -1,6 +1,7 @@
 //! Table `dataset_versions`: the versions of datasets of which rows may exist ([`crate::dataset`]).
 
-use crate::{dataset, import};
+use crate::dataset::{self, Version};
+use crate::import;
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::Query;
@@ -28,10 +29,10 @@ impl ActiveModelBehavior for ActiveModel {}
 ///
 /// # Errors
 /// Any database error.
-pub async fn begin(db: &DatabaseTransaction, dataset: i64, version: i64) -> Result<(), DbErr> {
+pub async fn begin(db: &DatabaseTransaction, of: Version) -> Result<(), DbErr> {
     let row = ActiveModel {
-        dataset_id: Set(dataset),
-        version: Set(version),
+        dataset_id: Set(of.dataset),
+        version: Set(of.version),
     };
     Entity::insert(row).exec_without_returning(db).await.map(drop)
 }
@@ -40,7 +41,7 @@ pub async fn begin(db: &DatabaseTransaction, dataset: i64, version: i64) -> Resu
 ///
 /// # Errors
 /// Any database error.
-pub async fn unused(db: &impl ConnectionTrait) -> Result<Option<(i64, i64)>, DbErr> {
+pub async fn unused(db: &impl ConnectionTrait) -> Result<Option<Version>, DbErr> {
     let of_version = |column: Column| Expr::col((Entity, column));
     let named = Query::select()
         .expr(Expr::value(1))
@@ -58,13 +59,16 @@ pub async fn unused(db: &impl ConnectionTrait) -> Result<Option<(i64, i64)>, DbE
         .filter(Expr::exists(named).not())
         .filter(Expr::exists(open).not())
         .limit(1);
-    Ok(unused.one(db).await?.map(|row| (row.dataset_id, row.version)))
+    Ok(unused.one(db).await?.map(|row| Version {
+        dataset: row.dataset_id,
+        version: row.version,
+    }))
 }
 
 /// Forgets a version that has no rows any more.
 ///
 /// # Errors
 /// Any database error.
-pub async fn end(db: &impl ConnectionTrait, dataset: i64, version: i64) -> Result<(), DbErr> {
-    Entity::delete_by_id((dataset, version)).exec(db).await.map(drop)
+pub async fn end(db: &impl ConnectionTrait, of: Version) -> Result<(), DbErr> {
+    Entity::delete_by_id((of.dataset, of.version)).exec(db).await.map(drop)
 }

@@ -20,6 +20,7 @@ mod lease;
 
 pub use lease::{Checkpoint, ImportLease, take_due};
 
+use crate::dataset::Version;
 use domain::UserId;
 use domain::manifest::{ImportStatus, Kind, RowStatus};
 use sea_orm::ActiveValue::{NotSet, Set};
@@ -126,6 +127,13 @@ impl Model {
     #[must_use]
     pub const fn owner(&self) -> UserId {
         UserId(self.user_id)
+    }
+
+    /// The rows of a dataset that it loads.
+    #[must_use]
+    pub fn loads(&self) -> Option<Version> {
+        let version = self.id;
+        self.dataset_id.map(|dataset| Version { dataset, version })
     }
 
     /// The import has ended.

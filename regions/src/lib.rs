@@ -6,11 +6,11 @@
 //! *Mechanism.* [`Region::parse`] reads WKB or EWKB as hexadecimal digits (OGC 06-103r4, PostGIS), or GeoJSON (RFC
 //! 7946). The parsers of `geozero` call `Rings` for each position, which checks it before it is kept; so nothing is
 //! allocated for a number of positions that the text only claims. Positions are rounded to seven decimals, about a
-//! centimeter. [`Region`] has the geometry as GeoJSON text in three precisions, simplified once by Douglas and Peucker's
-//! algorithm.
+//! centimeter. [`Region`] has the geometry as GeoJSON text in three precisions, simplified once by the algorithm of
+//! Douglas and Peucker.
 //!
-//! *Invariants.* The texts are polygons or multipolygons by RFC 7946: rings are closed and have at least four positions,
-//! exterior ones are counterclockwise. A polygon does not disappear by simplification: where its exterior ring would
+//! *Invariants.* The texts are polygons or multipolygons by RFC 7946: rings are closed and have at least four
+//! positions, exterior ones are counterclockwise. A polygon does not disappear by simplification: where its exterior ring would
 //! collapse, it stays as it is.
 
 mod error;

@@ -13,6 +13,7 @@
 )]
 
 mod ambiguous_requests;
+mod analytics;
 mod background_tasks;
 mod backup;
 mod bad_input;

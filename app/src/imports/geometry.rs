@@ -3,19 +3,16 @@
 use domain::Code;
 use domain::dataset::RegionRow;
 use domain::manifest::RowError;
+use entity::dataset::Version;
 use entity::dataset_region;
 use regions::{Limits, Region};
 
-/// A region of a dataset and version as it is stored. `column` has its geometry.
-pub(super) fn parsed(
-    (dataset, version): (i64, i64),
-    column: &str,
-    row: RegionRow,
-) -> Result<dataset_region::Model, RowError> {
+/// A region as it is stored. `column` has its geometry.
+pub(super) fn parsed(of: Version, column: &str, row: RegionRow) -> Result<dataset_region::Model, RowError> {
     let region = Region::parse(&row.geometry, Limits::default()).map_err(|error| refused(column, &error))?;
     Ok(dataset_region::Model {
-        dataset_id: dataset,
-        version,
+        dataset_id: of.dataset,
+        version: of.version,
         code: row.code,
         name: row.name,
         west: region.bbox.min_lon,

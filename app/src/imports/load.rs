@@ -10,6 +10,7 @@ use crate::{Error, Refusal};
 use domain::Code;
 use domain::dataset::{Fact, FactColumns, RegionColumns, read_fact, read_region};
 use domain::manifest::{RowError, RowStatus};
+use entity::dataset::Version;
 use entity::dataset_fact::Key;
 use entity::import_row::{self, Ended, State};
 use entity::{DatabaseTransaction, Json, dataset, dataset_fact, dataset_region};
@@ -46,11 +47,9 @@ async fn facts(app: &Core, due: &DueImport, columns: &FactColumns) -> Result<u64
             Err(error) => ended.push((row, refused(&of_row(error)))),
         }
     }
-    let version = (due.import.dataset_id.unwrap_or_default(), due.import.id);
+    let version = version(due)?;
     end(app, due, rows.len(), ended, async |db| {
-        dataset_fact::add(db, version.0, version.1, sums)
-            .await
-            .map_err(Error::from)
+        dataset_fact::add(db, version, sums).await.map_err(Error::from)
     })
     .await
 }
@@ -81,14 +80,13 @@ async fn known_regions(
     let found = app
         .with_timeout(dataset::of_user(&app.db, due.import.owner(), name))
         .await?;
-    let version = found.and_then(|dataset| Some((dataset.id, dataset.version?)));
-    let Some((dataset, version)) = version.filter(|_| !name.is_empty()) else {
+    let Some(regions) = found.and_then(|dataset| dataset.loaded()) else {
         let detail = format!("{name}; accepted: a dataset of regions that is loaded");
         return Err(Failure::File(Refusal::new(Code::RegionsMissing).detail(detail)));
     };
     let codes: BTreeSet<&str> = facts.iter().flatten().map(|fact| fact.region.as_str()).collect();
     let codes: Vec<&str> = codes.into_iter().collect();
-    let known = dataset_region::known(&app.db, dataset, version, &codes);
+    let known = dataset_region::known(&app.db, regions, &codes);
     Ok(Some(app.with_timeout(known).await?.into_iter().collect()))
 }
 
@@ -109,7 +107,7 @@ fn of_known_region(columns: &FactColumns, known: Option<&BTreeSet<String>>, fact
 
 async fn regions(app: &Core, due: &DueImport, columns: RegionColumns) -> Result<u64, Failure> {
     let rows = pending(app, due, REGION_ROWS).await?;
-    let version = (due.import.dataset_id.unwrap_or_default(), due.import.id);
+    let version = version(due)?;
     let parse = move || {
         let read = |row: &import_row::Model| {
             let region = read_region(&columns, |column| fields(row).and_then(|fields| fields.get(column)))?;
@@ -130,6 +128,12 @@ async fn regions(app: &Core, due: &DueImport, columns: RegionColumns) -> Result<
         dataset_region::insert(db, inserted).await.map_err(Error::from)
     })
     .await
+}
+
+/// The rows that the import loads.
+fn version(due: &DueImport) -> Result<Version, Failure> {
+    let version = due.import.loads();
+    version.ok_or_else(|| anyhow::anyhow!("an import of rows of no dataset").into())
 }
 
 fn fields(row: &import_row::Model) -> Option<&Map<String, Json>> {

@@ -27,8 +27,8 @@ problems!(ByProblems: QueryInvalid, MetricUnknown, DimensionUnknown, PeriodInval
 
 /// Sums a metric.
 ///
-/// Over all facts of a dataset that the parameters select. `Accept: text/csv` gets a table. The reply has an `ETag`, and
-/// is built only if it has changed.
+/// Over all facts of a dataset that the parameters select. `Accept: text/csv` gets a table. The reply has an `ETag`,
+/// and is built only if it has changed.
 #[utoipa::path(get, operation_id = "analytics_total", path = "/analytics/{source}/total", tag = "analytics", params(SourcePath, CommonQuery),
     security(("bearer" = [])), responses((status = 200, description = "The sum", content((TotalView = "application/json"), (String = "text/csv"))), TotalProblems))]
 pub(crate) async fn total(

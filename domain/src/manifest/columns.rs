@@ -72,7 +72,8 @@ impl Kind {
         }
     }
 
-    /// Checks the header of a CSV file of videos or metadata. A dry run of [`Kind::Videos`] needs no source if it has locations.
+    /// Checks the header of a CSV file of videos or metadata. A dry run of [`Kind::Videos`] needs no source if it has
+    /// locations.
     ///
     /// # Errors
     /// `column_unnamed`, `column_repeated` and `column_unknown` for the first column that is refused, and

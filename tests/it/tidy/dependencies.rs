@@ -17,10 +17,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("api", &["domain"]),
     ("catalog", &["domain"]),
     ("manifest", &[]),
+    ("regions", &[]),
     (
         "app",
         &[
-            "catalog", "domain", "entity", "manifest", "outbound", "queue", "storage",
+            "catalog", "domain", "entity", "manifest", "outbound", "queue", "regions", "storage",
         ],
     ),
     ("grpc", &["app", "domain"]),
@@ -77,6 +78,8 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("csv-core", &["manifest"]),
     ("ffmpeg-next", &["media"]),
     ("flate2", &["manifest"]),
+    ("geo", &["regions"]),
+    ("geozero", &["regions"]),
     ("jsonwebtoken", &["backend"]),
     ("landlock", &["media"]),
     ("object_store", &["storage"]),

@@ -34,8 +34,8 @@ pub(crate) struct CommonQuery {
     to: Option<String>,
     /// Only regions with this code; up to 500 of them, as several parameters.
     region: Option<Vec<String>>,
-    /// Only regions whose bounding box meets this one: `west,south,east,north` in degrees. West may be greater than east
-    /// (RFC 7946).
+    /// Only regions whose bounding box meets this one: `west,south,east,north` in degrees. West may be greater than
+    /// east (RFC 7946).
     bbox: Option<String>,
     /// Only facts with this word of a group: `group.NAME=word`, once for each group.
     #[param(rename = "group", style = DeepObject, value_type = Option<BTreeMap<String, String>>)]

@@ -23,6 +23,8 @@ pub struct ImportView {
     pub sha256: String,
     /// Size of the manifest as it was sent, in bytes.
     pub bytes: i64,
+    /// The number of bytes of the unpacked manifest that were read.
+    pub bytes_read: i64,
     /// The rows that were read, by status.
     pub rows: RowCounts,
     /// The error of the manifest; only if the status is `failed`.

@@ -5,6 +5,7 @@ use crate::accounts::password::Hasher;
 use crate::accounts::policy::{PasswordPolicy, RateLimits};
 use crate::accounts::throttle::AttemptLimiter;
 use crate::events::EventStreams;
+use crate::imports::Watchers;
 use crate::library::Library;
 use crate::sealing::{self, Sealer};
 use crate::searches::OpenTickets;
@@ -117,6 +118,7 @@ pub struct App {
     /// Open streams of events.
     pub events: EventStreams,
     pub(crate) tickets: OpenTickets,
+    pub(crate) import_watchers: Watchers,
     pub(crate) hasher: Hasher,
     pub(crate) limiter: Arc<AttemptLimiter>,
 }
@@ -129,6 +131,7 @@ impl App {
             library,
             events: EventStreams::default(),
             tickets: OpenTickets::default(),
+            import_watchers: Watchers::default(),
             hasher: Hasher::for_this_machine(),
             limiter: Arc::new(AttemptLimiter::new(settings.throttle)),
             core: Core::new(db, storage, queue, settings),

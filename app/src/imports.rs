@@ -16,8 +16,12 @@ mod load;
 mod sheet;
 mod stage;
 mod step;
+mod watch;
 
 pub use due::{DueImport, take_due};
+pub use entity::import::Model as Import;
+pub(crate) use watch::Watchers;
+pub use watch::{Watch, watch};
 
 use crate::app::Core;
 use crate::idempotency::{Fingerprint, KeyGuard};

@@ -167,6 +167,7 @@ codes! {
     DescriptionInvalid "description_invalid" 400 - "La descripción no es válida" "The description is not valid"
     TagsInvalid "tags_invalid" 400 - "Las etiquetas no son válidas" "The tags are not valid"
     RegionInvalid "region_invalid" 400 - "La región no es válida" "The region is not valid"
+    VisibilityInvalid "visibility_invalid" 400 - "La visibilidad no es válida" "The visibility is not valid"
     ExternalIdInvalid "external_id_invalid" 400 - "El identificador externo no es válido" "The external id is not valid"
     MetadataInvalid "metadata_invalid" 400 - "Los metadatos no son válidos" "The metadata is not valid"
     LatitudeInvalid "latitude_invalid" 400 - "La latitud no es válida" "The latitude is not valid"

@@ -38,6 +38,8 @@ pub struct Model {
     /// An object that clients define.
     pub metadata: Json,
     pub visibility: VideoVisibility,
+    /// The visibility that it gets when a task of it is processed; `None` if its owner publishes it.
+    pub publish_as: Option<VideoVisibility>,
     /// The task whose outputs are shown; `None` while the video is private.
     pub task_id: Option<i64>,
     pub published_at: Option<ChronoDateTimeUtc>,
@@ -150,6 +152,7 @@ pub async fn create(db: &DatabaseTransaction, user: UserId, source: i64, title: 
         external_id: Set(None),
         metadata: Set(Json::Object(serde_json::Map::new())),
         visibility: Set(VideoVisibility::Private),
+        publish_as: Set(None),
         task_id: Set(None),
         published_at: Set(None),
         created_at: Set(now),
@@ -232,10 +235,40 @@ async fn set_shown(
 ) -> Result<Model, DbErr> {
     let mut row = video.into_active_model();
     row.visibility = Set(visibility.into());
+    row.publish_as = Set(None);
     row.task_id = Set(shown.map(|(task, _)| task.0));
     row.published_at = Set(shown.map(|(_, at)| at));
     row.updated_at = Set(crate::now());
     row.update(db).await
+}
+
+/// Publishes a video when a task of it is processed. Call it in [`user::write`]. A task that is processed at the same
+/// time does not see it if the row is locked already, so the caller must look for a processed task afterwards.
+///
+/// # Errors
+/// Any database error.
+pub async fn publish_later(db: &DatabaseTransaction, video: Model, visibility: Visibility) -> Result<Model, DbErr> {
+    let mut row = video.into_active_model();
+    row.publish_as = Set(Some(visibility.into()));
+    row.updated_at = Set(crate::now());
+    row.update(db).await
+}
+
+/// The video of a task that was processed, and `true` if it is published now because its owner has asked for that
+/// ([`publish_later`]). The row is locked, so that one who asks at the same time either is heard, or sees the task.
+pub(crate) async fn of_processed(
+    db: &DatabaseTransaction,
+    task: TaskId,
+    source: i64,
+) -> Result<Option<(Model, bool)>, DbErr> {
+    let video = Entity::find().filter(Column::SourceId.eq(source));
+    let Some(video) = video.lock_exclusive().one(db).await? else {
+        return Ok(None);
+    };
+    match video.publish_as {
+        Some(visibility) => Ok(Some((publish(db, video, task, visibility.into()).await?, true))),
+        None => Ok(Some((video, false))),
+    }
 }
 
 /// Makes a video private that shows the outputs of a task.

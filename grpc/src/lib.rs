@@ -14,12 +14,14 @@
 //! call (`panic.rs`).
 //!
 //! *Health and reflection.* `grpc.health.v1` reports `SERVING` for the library also while the database is away.
-//! Reflection is offered as v1 and, for older clients, as v1alpha.
+//! Imports need the database: their health follows within a second. Reflection is offered as v1 and, for older clients,
+//! as v1alpha.
 
 mod access_log;
 mod call;
 mod convert;
 mod deadline;
+mod imports;
 mod library;
 mod method;
 mod mount;
@@ -32,8 +34,12 @@ pub use mount::mount;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
+use imports::Imports;
 use library::Library;
+use std::time::Duration;
 use tonic::service::Routes;
+use tonic_health::server::HealthReporter;
+use v1::import_service_server::ImportServiceServer;
 use v1::library_service_server::LibraryServiceServer;
 
 /// The services. `has_reflection` offers their descriptions to clients.
@@ -46,7 +52,10 @@ pub async fn router(environment: Environment, has_reflection: bool) -> Result<Ro
     let library = library.max_decoding_message_size(status::MESSAGE_BYTES);
     let (health, service) = tonic_health::server::health_reporter();
     health.set_serving::<LibraryServiceServer<Library>>().await;
-    let mut routes = Routes::new(library).add_service(service);
+    let imports = ImportServiceServer::new(Imports::new(environment.clone()));
+    let imports = imports.max_decoding_message_size(status::MESSAGE_BYTES);
+    let mut routes = Routes::new(library).add_service(imports).add_service(service);
+    tokio::spawn(report_health(health, environment.clone()));
     if has_reflection {
         let builder = || {
             tonic_reflection::server::Builder::configure()
@@ -63,4 +72,27 @@ pub async fn router(environment: Environment, has_reflection: bool) -> Result<Ro
         .layer(from_fn(panic::catch))
         .layer(from_fn_with_state(environment.shutdown.clone(), deadline::limit))
         .layer(from_fn_with_state(environment, access_log::log)))
+}
+
+/// Interval in which the health of services that need the database is looked at.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Reports the health of services that need the database, until the shutdown.
+async fn report_health(health: HealthReporter, environment: Environment) {
+    let mut was_degraded = None;
+    loop {
+        let is_degraded = environment.app.library.is_degraded();
+        if was_degraded != Some(is_degraded) {
+            was_degraded = Some(is_degraded);
+            if is_degraded {
+                health.set_not_serving::<ImportServiceServer<Imports>>().await;
+            } else {
+                health.set_serving::<ImportServiceServer<Imports>>().await;
+            }
+        }
+        let wait = tokio::time::sleep(HEALTH_INTERVAL);
+        if environment.shutdown.run_until_cancelled(wait).await.is_none() {
+            return;
+        }
+    }
 }

@@ -21,6 +21,8 @@ pub(crate) const METHODS: &[Method] = &[
     unary("rushes.v1.LibraryService/ListVideos"),
     unary("rushes.v1.LibraryService/SearchVideos"),
     unary("rushes.v1.LibraryService/GetVideo"),
+    unary("rushes.v1.ImportService/GetImport"),
+    stream("rushes.v1.ImportService/WatchImport"),
     unary("grpc.health.v1.Health/Check"),
     stream("grpc.health.v1.Health/Watch"),
     stream("grpc.reflection.v1.ServerReflection/ServerReflectionInfo"),

@@ -31,6 +31,7 @@ mod m0024_guest_links;
 mod m0025_watched_files;
 mod m0026_webhook_failures;
 mod m0027_imports;
+mod m0028_publish_as;
 mod m0029_datasets;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
@@ -72,6 +73,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0025_watched_files::Migration),
             Box::new(m0026_webhook_failures::Migration),
             Box::new(m0027_imports::Migration),
+            Box::new(m0028_publish_as::Migration),
             Box::new(m0029_datasets::Migration),
         ]
     }

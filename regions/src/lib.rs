@@ -10,8 +10,8 @@
 //! Douglas and Peucker.
 //!
 //! *Invariants.* The texts are polygons or multipolygons by RFC 7946: rings are closed and have at least four
-//! positions, exterior ones are counterclockwise. A polygon does not disappear by simplification: where its exterior ring would
-//! collapse, it stays as it is.
+//! positions, exterior ones are counterclockwise. A polygon does not disappear by simplification: where its exterior
+//! ring would collapse, it stays as it is.
 
 mod error;
 mod region;

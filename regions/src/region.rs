@@ -5,13 +5,16 @@ use crate::rings::Rings;
 use crate::text::geo_json;
 use geo::{BoundingRect, LineString, MultiPolygon, Polygon, Simplify};
 use geozero::GeozeroGeometry;
+use geozero::error::GeozeroError;
 use geozero::geojson::GeoJson;
-use geozero::wkb::{Ewkb, Wkb};
+use geozero::wkb::{process_ewkb_geom, process_wkb_geom};
 
 /// Tolerance of the middle precision in degrees.
 const MID: f64 = 0.001;
 /// Tolerance of the lowest precision in degrees.
 const LOW: f64 = 0.01;
+/// Positions of a ring that are simplified together, those at both ends included.
+const PART: usize = 256;
 /// The flags in the type of EWKB: height, measure, reference system.
 const EWKB_FLAGS: u32 = 0xE000_0000;
 
@@ -66,10 +69,15 @@ impl Region {
             let bytes = hex::decode(text).map_err(|error| Error::Damaged {
                 detail: error.to_string(),
             })?;
-            if is_extended(&bytes) {
-                Ewkb(bytes).process_geom(&mut rings)
+            let mut rest = bytes.as_slice();
+            let parsed = if is_extended(&bytes) {
+                process_ewkb_geom(&mut rest, &mut rings)
             } else {
-                Wkb(bytes).process_geom(&mut rings)
+                process_wkb_geom(&mut rest, &mut rings)
+            };
+            match rest.len() {
+                0 => parsed,
+                more => parsed.and_then(|()| Err(GeozeroError::Geometry(format!("{more} bytes behind its end")))),
             }
         };
         if let Some(refusal) = rings.refusal {
@@ -105,13 +113,27 @@ impl Region {
 fn simplified(polygon: &Polygon, tolerance: f64) -> Polygon {
     // Three different positions, and the first one again.
     let is_ring = |ring: &LineString| ring.0.len() >= 4;
-    let exterior = polygon.exterior().simplify(tolerance);
-    let holes = polygon.interiors().iter().map(|ring| ring.simplify(tolerance));
+    let exterior = simplified_ring(polygon.exterior(), tolerance);
+    let holes = polygon.interiors().iter().map(|ring| simplified_ring(ring, tolerance));
     if is_ring(&exterior) {
         Polygon::new(exterior, holes.filter(is_ring).collect())
     } else {
         polygon.clone()
     }
+}
+
+/// A ring simplified in parts: `geo` recurses once for each position that it keeps, so a long ring made for it exceeds
+/// the stack, and takes time by the square of its positions. A ring of one part is simplified as a whole.
+fn simplified_ring(ring: &LineString, tolerance: f64) -> LineString {
+    let mut kept: Vec<geo::Coord> = Vec::new();
+    let mut rest = ring.0.as_slice();
+    while rest.len() > 1 {
+        let (part, _) = rest.split_at(rest.len().min(PART));
+        kept.pop();
+        kept.extend(LineString(part.to_vec()).simplify(tolerance).0);
+        rest = rest.get(part.len() - 1..).unwrap_or_default();
+    }
+    LineString(kept)
 }
 
 /// The bytes have the flags of EWKB.

@@ -5,11 +5,11 @@ use crate::app::Core;
 use crate::{Error, Refusal};
 use domain::manifest::{MetadataRow, RowStatus, VideoRef, read_metadata};
 use domain::video::merged_metadata;
-use domain::{Code, EventType, UserId, VideoId};
+use domain::{Code, EventType, TaskId, UserId, VideoId, Visibility};
 use entity::import_row::{self, Ended, State};
 use entity::library_change::{self, Subject};
 use entity::video::Changes;
-use entity::{DatabaseTransaction, Json, event, video};
+use entity::{DatabaseTransaction, Json, event, task, video};
 
 /// Rows that are applied in one transaction, which holds the lock of the account.
 const ROWS: u64 = 200;
@@ -26,7 +26,7 @@ pub(super) async fn run(app: &Core, due: &DueImport) -> Result<Progress, Failure
                 Ok(changed) => {
                     updated += 1;
                     if changed.is_new {
-                        events.push(event::New::of_video(EventType::VideoUpdated, &changed.video)?);
+                        events.push(event::New::of_video(changed.event_type, &changed.video)?);
                         subjects.push(Subject::Video(changed.video.id));
                     }
                     let video_id = Some(changed.video.id);
@@ -60,6 +60,7 @@ struct Changed {
     video: video::Model,
     /// The row has changed something.
     is_new: bool,
+    event_type: EventType,
 }
 
 async fn apply(
@@ -92,8 +93,10 @@ async fn apply(
         return Ok(Changed {
             video: before,
             is_new: false,
+            event_type: EventType::VideoUpdated,
         });
     }
+    let visibility = changes.visibility;
     let changes = Changes {
         title: changes.title,
         description: changes.description,
@@ -103,11 +106,40 @@ async fn apply(
         metadata: Some(metadata),
     };
     let after = video::update(db, before.clone(), changes).await?;
+    let after = match visibility {
+        Some(visibility) => show_to(db, after, visibility).await?,
+        None => after,
+    };
     let is_new = video::Model {
         updated_at: before.updated_at,
         ..after.clone()
     } != before;
-    Ok(Changed { video: after, is_new })
+    let event_type = match (before.visibility == after.visibility, after.visibility.into()) {
+        (true, _) => EventType::VideoUpdated,
+        (false, Visibility::Private) => EventType::VideoUnpublished,
+        (false, Visibility::Unlisted | Visibility::Public) => EventType::VideoPublished,
+    };
+    Ok(Changed {
+        video: after,
+        is_new,
+        event_type,
+    })
+}
+
+/// Changes the visibility of a video. If no task of it is processed, it is published when one is.
+async fn show_to(db: &DatabaseTransaction, video: video::Model, visibility: Visibility) -> Result<video::Model, Error> {
+    if visibility == Visibility::Private {
+        return Ok(video::unpublish(db, video).await?);
+    }
+    let video = video::publish_later(db, video, visibility).await?;
+    let shown = match video.task_id {
+        Some(task) => Some(TaskId(task)),
+        None => task::newest_processed(db, &video).await?.map(|task| task.task_id()),
+    };
+    match shown {
+        Some(task) => Ok(video::publish(db, video, task, visibility).await?),
+        None => Ok(video),
+    }
 }
 
 async fn find(db: &DatabaseTransaction, user: UserId, video: &VideoRef) -> Result<video::Model, Error> {

@@ -3,7 +3,7 @@
 use crate::{Error, Refusal};
 use domain::manifest::{Details, Location, RowStatus, read_video};
 use domain::video::merged_metadata;
-use domain::{Code, UserId};
+use domain::{Code, UserId, Visibility};
 use entity::import_row::{self, Ended};
 use entity::video::Changes;
 use entity::{DatabaseTransaction, Json, video};
@@ -70,7 +70,12 @@ impl ImportedVideo {
             external_id: details.external_id.map(Some),
             metadata: Some(metadata),
         };
-        Ok(video::update(db, video, changes).await?)
+        let video = video::update(db, video, changes).await?;
+        match details.visibility {
+            None | Some(Visibility::Private) => Ok(video),
+            // The task of the video begins after this transaction.
+            Some(visibility) => Ok(video::publish_later(db, video, visibility).await?),
+        }
     }
 
     /// Ends the row, in the transaction that creates the task.

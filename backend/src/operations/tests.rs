@@ -67,6 +67,7 @@ fn every_operation_documents_its_errors_and_its_security() {
     POST /api/imports (bearer)
     GET /api/imports/{id} (bearer)
     POST /api/imports/{id}/cancel (bearer)
+    GET /api/imports/{id}/events (bearer)
     GET /api/imports/{id}/result (bearer)
     POST /api/imports/{id}/retry (bearer)
     GET /api/imports/{id}/rows (bearer)

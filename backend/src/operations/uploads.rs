@@ -44,6 +44,7 @@ pub(super) fn imports() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(import_routes::list))
         .routes(routes!(import_routes::show))
+        .routes(routes!(import_routes::events))
         .routes(routes!(import_routes::rows))
         .routes(routes!(import_routes::result))
         .routes(routes!(import_routes::cancel))

@@ -1,7 +1,9 @@
 //! Imports of manifests: begun, listed, canceled and retried; their rows.
 
+mod events;
 mod result;
 
+pub(crate) use events::{__path_events, events};
 pub(crate) use result::__path_show as __path_result;
 pub(crate) use result::show as result;
 
@@ -70,6 +72,7 @@ pub(super) fn view(import: &import::Model) -> ImportView {
         file_name: import.file_name.clone(),
         sha256: import.sha256.clone(),
         bytes: import.bytes,
+        bytes_read: import.byte,
         rows: RowCounts {
             total: import.rows_read,
             pending: import.pending,

@@ -20,20 +20,29 @@ const VIDEOS: &[&str] = &[
     "preset",
     "recipe",
     "external_id",
+    "visibility",
     "region",
     "lat",
     "lon",
 ];
 
 /// The columns of [`Kind::Metadata`].
-const METADATA: &[&str] = &["video_id", "external_id", "title", "description", "tags", "region"];
+const METADATA: &[&str] = &[
+    "video_id",
+    "external_id",
+    "title",
+    "description",
+    "tags",
+    "visibility",
+    "region",
+];
 
 /// The columns of [`METADATA`] that change a video, however it is identified.
-const CHANGES: &[&str] = &["title", "description", "tags", "region"];
+const CHANGES: &[&str] = &["title", "description", "tags", "visibility", "region"];
 
 /// The fields of a row of [`Kind::Metadata`] that change a video, for error messages.
 pub(super) const ACCEPTED_CHANGES: &str =
-    "at least one of title, description, tags, region, meta.NAME, and external_id with video_id";
+    "at least one of title, description, tags, visibility, region, meta.NAME, and external_id with video_id";
 
 /// The beginning of a column for one key of the metadata.
 const META: &str = "meta.";

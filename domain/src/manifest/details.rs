@@ -3,6 +3,7 @@
 use super::columns::metadata_key;
 use super::row_error::RowError;
 use crate::code::Code;
+use crate::library::Visibility;
 use crate::video::{self, Accepted};
 use serde_json::{Map, Value, json};
 use std::fmt::Display;
@@ -18,6 +19,8 @@ pub struct Details {
     pub tags: Option<Vec<String>>,
     /// The id of the video in another system.
     pub external_id: Option<String>,
+    /// The visibility of the video when its task is processed.
+    pub visibility: Option<Visibility>,
     /// A place or an area, in words of the owner.
     pub region: Option<String>,
     /// The metadata; has no null.
@@ -35,6 +38,8 @@ pub struct DetailChanges {
     pub tags: Option<Vec<String>>,
     /// The id of the video in another system.
     pub external_id: Option<Option<String>>,
+    /// The visibility, now or when a task of the video is processed.
+    pub visibility: Option<Visibility>,
     /// A place or an area, in words of the owner.
     pub region: Option<Option<String>>,
     /// A JSON merge patch (RFC 7396) for the metadata: a null removes a key.
@@ -105,6 +110,7 @@ impl<'a> Fields<'a> {
             description: description.or_else(|| self.is_null("description").then(String::new)),
             tags: texts.tags.or_else(|| self.is_null("tags").then(Vec::new)),
             external_id: None,
+            visibility: texts.visibility,
             region: region.map(Some).or_else(|| self.is_null("region").then_some(None)),
             metadata,
         })
@@ -117,6 +123,9 @@ impl<'a> Fields<'a> {
             description: self.described("description", Code::DescriptionInvalid, video::description)?,
             tags: self.tags()?,
             external_id: self.external_id()?,
+            visibility: self.text("visibility", Code::VisibilityInvalid, |text| {
+                Visibility::from_word(text.trim()).ok_or("private, unlisted, public")
+            })?,
             region: self.described("region", Code::RegionInvalid, video::word)?,
             metadata: Map::new(),
         })

@@ -43,12 +43,12 @@ pub(super) async fn record_final(db: &DatabaseTransaction, kind: EventType, task
 /// # Errors
 /// Any database error.
 pub async fn append_processed(db: &DatabaseTransaction, task: &Model) -> Result<(), DbErr> {
-    event::append(
-        db,
-        vec![New::of_task(db, EventType::TaskProcessed, task.task_id()).await?],
-    )
-    .await?;
-    let video = video::of_source(db, task.source_id).await?;
-    let changed: Vec<_> = video.map(|video| Subject::Video(video.id)).into_iter().collect();
+    let video = video::of_processed(db, task.task_id(), task.source_id).await?;
+    let mut events = vec![New::of_task(db, EventType::TaskProcessed, task.task_id()).await?];
+    if let Some((video, true)) = &video {
+        events.push(New::of_video(EventType::VideoPublished, video)?);
+    }
+    event::append(db, events).await?;
+    let changed: Vec<_> = video.iter().map(|(video, _)| Subject::Video(video.id)).collect();
     library_change::append(db, &changed).await.map(drop)
 }

@@ -122,6 +122,7 @@ fn each_refused_geometry_has_its_reason() {
     }
     let whole = wkb(&polygons(), false, None);
     assert!(damaged(&whole[..whole.len() - 2]));
+    assert!(damaged(&(whole.clone() + "00")));
     assert!(damaged(&"[".repeat(100_000)));
     assert!(damaged(&format!(
         r#"{{"type":"Polygon","coordinates":{}"#,
@@ -186,6 +187,23 @@ fn a_polygon_stays_when_it_is_simplified() {
     assert!((4..20).contains(&positions(&circle.low)), "{}", positions(&circle.low));
     let tiny = parse(&json_of("Polygon", &json!([tiny]))).unwrap();
     assert_eq!(positions(&tiny.low), positions(&tiny.full));
+}
+
+#[test]
+fn a_ring_that_is_made_for_the_simplification_needs_no_deep_stack() {
+    let positions = 64_000_u32;
+    let ring: Vec<[f64; 2]> = (0..positions)
+        .map(|index| {
+            let part = f64::from(index) / f64::from(positions);
+            let height = 80.0 * (1.0 - part) + 0.02;
+            [-170.0 + 340.0 * part, if index % 2 == 0 { height } else { -height }]
+        })
+        .chain([[-170.0, 80.02]])
+        .collect();
+    let text = json_of("Polygon", &json!([ring]));
+    let small = std::thread::Builder::new().stack_size(1 << 20);
+    let parsed = small.spawn(move || parse(&text).is_ok()).unwrap().join();
+    assert!(parsed.unwrap());
 }
 
 proptest! {

@@ -24,6 +24,7 @@ fn a_row_of_csv_is_read() {
             title: Some("El Niño".to_owned()),
             description: Some("one\ntwo".to_owned()),
             tags: Some(vec!["weather".to_owned(), "coast".to_owned()]),
+            visibility: None,
             external_id: Some("a-1".to_owned()),
             region: Some("Piura".to_owned()),
             metadata: row(json!({"year": "2026", "a.b": "c"})),

@@ -1,0 +1,99 @@
+//! An import as it changes, for clients that watch it.
+//!
+//! *Mechanism.* The row of the import is read by its primary key every [`INTERVAL`], and shown if it has changed. A
+//! process watches at most [`MAX`] imports, so this costs at most 128 such reads a second.
+//!
+//! *Rejected.* Messages through Redis: a large import changes its counts hundreds of times a second, of which a client
+//! wants two.
+
+use super::show;
+use crate::app::App;
+use crate::{Error, Refusal};
+use domain::manifest::ImportStatus;
+use domain::{Code, UserId};
+use entity::import;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep;
+
+/// Time between two reads.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// Maximum number of watched imports of a process.
+const MAX: usize = 64;
+/// Time after which a place may be free.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// The places of a process for clients that watch.
+#[derive(Clone)]
+pub(crate) struct Watchers(Arc<Semaphore>);
+
+impl Default for Watchers {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MAX)))
+    }
+}
+
+/// An import that a client watches.
+pub struct Watch {
+    app: App,
+    latest: import::Model,
+    is_first: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+/// Watches an import of an account.
+///
+/// # Errors
+/// `import_not_found`; `event_streams_too_many` when the process watches as many as it can.
+pub async fn watch(app: &App, user: UserId, id: i64) -> Result<Watch, Error> {
+    let place = Arc::clone(&app.import_watchers.0).try_acquire_owned();
+    let place = place.map_err(|_| {
+        let refusal = Refusal::new(Code::EventStreamsTooMany).retry_after(RETRY_AFTER);
+        refusal.detail(format!("accepted: up to {MAX} that watch imports"))
+    })?;
+    Ok(Watch {
+        latest: show(app, user, id).await?,
+        app: app.clone(),
+        is_first: true,
+        _place: place,
+    })
+}
+
+impl Watch {
+    /// The import at once, and then after each change. `None` when it has ended and no row is on its way. Dropping the
+    /// future loses nothing.
+    ///
+    /// # Errors
+    /// `import_not_found` when it was removed; errors of the database.
+    pub async fn next(&mut self) -> Result<Option<import::Model>, Error> {
+        if std::mem::take(&mut self.is_first) {
+            return Ok(Some(self.latest.clone()));
+        }
+        while !ImportStatus::from(self.latest.status).has_ended() || self.latest.working > 0 {
+            sleep(INTERVAL).await;
+            let import = show(&self.app, self.latest.owner(), self.latest.id).await?;
+            let has_changed = shown(&import) != shown(&self.latest);
+            self.latest = import;
+            if has_changed {
+                return Ok(Some(self.latest.clone()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The columns that clients see change. The others belong to the lease.
+fn shown(import: &import::Model) -> (import::Status, [i64; 8]) {
+    let counts = [
+        import.rows_read,
+        import.byte,
+        import.pending,
+        import.working,
+        import.created,
+        import.updated,
+        import.duplicate,
+        import.error,
+    ];
+    (import.status, counts)
+}

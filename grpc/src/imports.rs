@@ -1,0 +1,92 @@
+//! The service of imports.
+
+use crate::call::{Call, Environment};
+use crate::status::status;
+use crate::v1;
+use crate::v1::import_service_server::ImportService;
+use app::imports;
+use domain::manifest::ImportStatus;
+use futures::Stream;
+use futures::stream;
+use prost_types::Timestamp;
+use std::pin::Pin;
+use tonic::{Request, Response, Status};
+
+/// The service of imports.
+pub(crate) struct Imports {
+    environment: Environment,
+}
+
+impl Imports {
+    pub(crate) const fn new(environment: Environment) -> Self {
+        Self { environment }
+    }
+}
+
+fn message(import: imports::Import) -> v1::Import {
+    let at = |seconds, nanos: u32| Timestamp {
+        seconds,
+        nanos: i32::try_from(nanos).unwrap_or_default(),
+    };
+    let created_at = import.created_at;
+    let finished_at = import.finished_at;
+    v1::Import {
+        id: import.id,
+        status: ImportStatus::from(import.status).to_string(),
+        kind: import.kind,
+        rows: Some(v1::RowCounts {
+            total: import.rows_read,
+            pending: import.pending,
+            working: import.working,
+            created: import.created,
+            updated: import.updated,
+            duplicate: import.duplicate,
+            error: import.error,
+        }),
+        bytes_read: import.byte,
+        bytes: import.bytes,
+        error_code: import.error_code.unwrap_or_default(),
+        error_detail: import.error_detail.unwrap_or_default(),
+        dry_run: import.is_dry_run,
+        created_at: Some(at(created_at.timestamp(), created_at.timestamp_subsec_nanos())),
+        finished_at: finished_at.map(|time| at(time.timestamp(), time.timestamp_subsec_nanos())),
+    }
+}
+
+#[tonic::async_trait]
+impl ImportService for Imports {
+    type WatchImportStream = Pin<Box<dyn Stream<Item = Result<v1::WatchImportResponse, Status>> + Send>>;
+
+    async fn get_import(
+        &self,
+        request: Request<v1::GetImportRequest>,
+    ) -> Result<Response<v1::GetImportResponse>, Status> {
+        let (call, request) = Call::of(request);
+        let found = async {
+            let account = call.account(&self.environment).await?;
+            imports::show(&self.environment.app, account, request.id).await
+        };
+        let import = Some(message(found.await.map_err(status)?));
+        Ok(Response::new(v1::GetImportResponse { import }))
+    }
+
+    async fn watch_import(
+        &self,
+        request: Request<v1::WatchImportRequest>,
+    ) -> Result<Response<Self::WatchImportStream>, Status> {
+        let (call, request) = Call::of(request);
+        let watch = async {
+            let account = call.account(&self.environment).await?;
+            imports::watch(&self.environment.app, account, request.id).await
+        };
+        let watch = watch.await.map_err(status)?;
+        let messages = stream::try_unfold(watch, |mut watch| async move {
+            let next = watch.next().await.map_err(status)?;
+            let message = |import| v1::WatchImportResponse {
+                import: Some(message(import)),
+            };
+            Ok(next.map(|import| (message(import), watch)))
+        });
+        Ok(Response::new(Box::pin(messages)))
+    }
+}

@@ -17,11 +17,12 @@ mod sheet;
 mod stage;
 mod step;
 mod watch;
+mod watchers;
 
 pub use due::{DueImport, take_due};
 pub use entity::import::Model as Import;
-pub(crate) use watch::Watchers;
 pub use watch::{Watch, watch};
+pub(crate) use watchers::Watchers;
 
 use crate::app::Core;
 use crate::idempotency::{Fingerprint, KeyGuard};

@@ -28,6 +28,7 @@ fn message(import: imports::Import) -> v1::Import {
         seconds,
         nanos: i32::try_from(nanos).unwrap_or_default(),
     };
+    let detail = import.error_detail.unwrap_or_default();
     let created_at = import.created_at;
     let finished_at = import.finished_at;
     v1::Import {
@@ -45,9 +46,10 @@ fn message(import: imports::Import) -> v1::Import {
         }),
         bytes_read: import.byte,
         bytes: import.bytes,
-        error_code: import.error_code.unwrap_or_default(),
-        error_detail: import.error_detail.unwrap_or_default(),
+        error: import.error_code.map(|code| v1::ImportError { code, detail }),
         dry_run: import.is_dry_run,
+        file_name: import.file_name,
+        sha256: import.sha256,
         created_at: Some(at(created_at.timestamp(), created_at.timestamp_subsec_nanos())),
         finished_at: finished_at.map(|time| at(time.timestamp(), time.timestamp_subsec_nanos())),
     }
@@ -55,19 +57,15 @@ fn message(import: imports::Import) -> v1::Import {
 
 #[tonic::async_trait]
 impl ImportService for Imports {
-    type WatchImportStream = Pin<Box<dyn Stream<Item = Result<v1::WatchImportResponse, Status>> + Send>>;
+    type WatchImportStream = Pin<Box<dyn Stream<Item = Result<v1::Import, Status>> + Send>>;
 
-    async fn get_import(
-        &self,
-        request: Request<v1::GetImportRequest>,
-    ) -> Result<Response<v1::GetImportResponse>, Status> {
+    async fn get_import(&self, request: Request<v1::GetImportRequest>) -> Result<Response<v1::Import>, Status> {
         let (call, request) = Call::of(request);
         let found = async {
             let account = call.account(&self.environment).await?;
             imports::show(&self.environment.app, account, request.id).await
         };
-        let import = Some(message(found.await.map_err(status)?));
-        Ok(Response::new(v1::GetImportResponse { import }))
+        Ok(Response::new(message(found.await.map_err(status)?)))
     }
 
     async fn watch_import(
@@ -82,9 +80,6 @@ impl ImportService for Imports {
         let watch = watch.await.map_err(status)?;
         let messages = stream::try_unfold(watch, |mut watch| async move {
             let next = watch.next().await.map_err(status)?;
-            let message = |import| v1::WatchImportResponse {
-                import: Some(message(import)),
-            };
             Ok(next.map(|import| (message(import), watch)))
         });
         Ok(Response::new(Box::pin(messages)))

@@ -14,9 +14,11 @@
 //! ring would collapse, it stays as it is.
 
 mod error;
+mod limits;
 mod region;
 mod rings;
 mod text;
 
 pub use error::Error;
-pub use region::{BoundingBox, Limits, Region};
+pub use limits::Limits;
+pub use region::{BoundingBox, Region};

@@ -1,6 +1,7 @@
 //! A region of a map.
 
 use crate::error::Error;
+use crate::limits::Limits;
 use crate::rings::Rings;
 use crate::text::geo_json;
 use geo::{BoundingRect, LineString, MultiPolygon, Polygon, Simplify};
@@ -17,20 +18,6 @@ const LOW: f64 = 0.01;
 const PART: usize = 256;
 /// The flags in the type of EWKB: height, measure, reference system.
 const EWKB_FLAGS: u32 = 0xE000_0000;
-
-/// Limits of a geometry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Maximum number of positions.
-    pub positions: usize,
-}
-
-impl Default for Limits {
-    /// 1,000,000 positions.
-    fn default() -> Self {
-        Self { positions: 1_000_000 }
-    }
-}
 
 /// A box in degrees (WGS 84).
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! The rings of a geometry while it is parsed. Each position is checked before it is kept.
 
 use crate::error::Error;
-use crate::region::Limits;
+use crate::limits::Limits;
 use geo::{Coord, LineString, Polygon};
 use geozero::error::{GeozeroError, Result};
 use geozero::{CoordDimensions, GeomProcessor};

@@ -98,7 +98,7 @@ async fn grpc_shows_and_watches_an_import_as_http_does() {
     let mut watched = watched.into_inner();
     let mut last = None;
     while let Some(message) = watched.message().await.unwrap() {
-        last = message.import;
+        last = Some(message);
     }
     let last = last.unwrap();
     let http = ended(&caller, id).await;
@@ -107,17 +107,14 @@ async fn grpc_shows_and_watches_an_import_as_http_does() {
         "updated": rows.updated, "duplicate": rows.duplicate, "error": rows.error});
     assert_eq!(counts, http["rows"]);
     let fields = json!({"id": last.id, "status": last.status, "kind": last.kind, "bytes": last.bytes,
-        "bytes_read": last.bytes_read, "dry_run": last.dry_run});
+        "bytes_read": last.bytes_read, "dry_run": last.dry_run, "sha256": last.sha256, "file_name": last.file_name});
     for (name, value) in fields.as_object().unwrap() {
         assert_eq!(value, &http[name], "{name}");
     }
     let mut request = Request::new(v1::GetImportRequest { id });
     let token = format!("Bearer {}", caller.token).parse().unwrap();
     request.metadata_mut().insert("authorization", token);
-    assert_eq!(
-        client.get_import(request).await.unwrap().into_inner().import,
-        Some(last)
-    );
+    assert_eq!(client.get_import(request).await.unwrap().into_inner(), last);
 
     let refused = client
         .watch_import(of(&other, v1::WatchImportRequest { id }))

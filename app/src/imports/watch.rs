@@ -1,38 +1,23 @@
 //! An import as it changes, for clients that watch it.
 //!
 //! *Mechanism.* The row of the import is read by its primary key every [`INTERVAL`], and shown if it has changed. A
-//! process watches at most [`MAX`] imports, so this costs at most 128 such reads a second.
+//! process watches at most 64 imports (`watchers.rs`), so this costs at most 128 such reads a second.
 //!
 //! *Rejected.* Messages through Redis: a large import changes its counts hundreds of times a second, of which a client
 //! wants two.
 
 use super::show;
+use crate::Error;
 use crate::app::App;
-use crate::{Error, Refusal};
+use domain::UserId;
 use domain::manifest::ImportStatus;
-use domain::{Code, UserId};
 use entity::import;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::sleep;
 
 /// Time between two reads.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// Maximum number of watched imports of a process.
-const MAX: usize = 64;
-/// Time after which a place may be free.
-const RETRY_AFTER: Duration = Duration::from_secs(10);
-
-/// The places of a process for clients that watch.
-#[derive(Clone)]
-pub(crate) struct Watchers(Arc<Semaphore>);
-
-impl Default for Watchers {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MAX)))
-    }
-}
 
 /// An import that a client watches.
 pub struct Watch {
@@ -47,11 +32,7 @@ pub struct Watch {
 /// # Errors
 /// `import_not_found`; `event_streams_too_many` when the process watches as many as it can.
 pub async fn watch(app: &App, user: UserId, id: i64) -> Result<Watch, Error> {
-    let place = Arc::clone(&app.import_watchers.0).try_acquire_owned();
-    let place = place.map_err(|_| {
-        let refusal = Refusal::new(Code::EventStreamsTooMany).retry_after(RETRY_AFTER);
-        refusal.detail(format!("accepted: up to {MAX} that watch imports"))
-    })?;
+    let place = app.import_watchers.place()?;
     Ok(Watch {
         latest: show(app, user, id).await?,
         app: app.clone(),

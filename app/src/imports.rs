@@ -13,6 +13,7 @@ mod changes;
 mod due;
 mod geometry;
 mod load;
+mod retention;
 mod sheet;
 mod stage;
 mod step;
@@ -21,6 +22,7 @@ mod watchers;
 
 pub use due::{DueImport, take_due};
 pub use entity::import::Model as Import;
+pub use retention::{remove, remove_some};
 pub use watch::{Watch, watch};
 pub(crate) use watchers::Watchers;
 
@@ -220,7 +222,7 @@ pub async fn show(app: &Core, user: UserId, id: i64) -> Result<import::Model, Er
 /// Rows of an import after a row, in the order of the file.
 ///
 /// # Errors
-/// Errors of the database.
+/// `import_rows_expired`; errors of the database.
 pub async fn rows(
     app: &Core,
     import: &import::Model,
@@ -228,6 +230,9 @@ pub async fn rows(
     after: i64,
     limit: u64,
 ) -> Result<Vec<import_row::Model>, Error> {
+    if import.is_expired {
+        return Err(Code::ImportRowsExpired.into());
+    }
     let rows = import_row::after(&app.db, import.id, filter, after, limit);
     Ok(app.with_timeout(rows).await?)
 }

@@ -140,6 +140,7 @@ codes! {
     ImportNotFound "import_not_found" 404 - "No existe esa importación" "There is no such import"
     ImportFinished "import_finished" 409 - "La importación ya terminó" "The import has already finished"
     ImportUnfinished "import_unfinished" 409 - "La importación todavía no termina" "The import has not finished yet"
+    ImportRowsExpired "import_rows_expired" 410 - "Las filas de la importación ya se eliminaron" "The rows of the import have been removed"
     NothingToRetry "nothing_to_retry" 409 - "La importación no tiene filas que repetir" "The import has no rows to retry"
     ImportsTooMany "imports_too_many" 429 - "Hay demasiadas importaciones en curso" "Too many imports are in progress"
     KindUnknown "kind_unknown" 400 - "No existe ese tipo de importación" "There is no such kind of import"

@@ -17,8 +17,10 @@
 //! each row in the queue: the queue holds nothing that may not be lost.
 
 mod lease;
+mod retention;
 
 pub use lease::{Checkpoint, ImportLease, take_due};
+pub use retention::{Removable, removable, remove};
 
 use crate::dataset::Version;
 use domain::UserId;
@@ -80,6 +82,10 @@ pub struct Model {
     pub error_detail: Option<String>,
     pub created_at: ChronoDateTimeUtc,
     pub finished_at: Option<ChronoDateTimeUtc>,
+    /// Its owner has removed it; its rows are being removed.
+    pub is_removed: bool,
+    /// Its rows and its file are removed, because it ended long ago.
+    pub is_expired: bool,
 }
 
 /// [`ImportStatus`] as a text column.
@@ -221,6 +227,8 @@ pub async fn create(db: &DatabaseTransaction, user: UserId, new: New) -> Result<
         error_detail: Set(None),
         created_at: Set(crate::now()),
         finished_at: Set(None),
+        is_removed: Set(false),
+        is_expired: Set(false),
     };
     row.insert(db).await
 }
@@ -249,7 +257,8 @@ pub async fn forget_same(db: &DatabaseTransaction, id: i64) -> Result<(), DbErr>
 /// # Errors
 /// Any database error.
 pub async fn of_user(db: &impl ConnectionTrait, user: UserId, id: i64) -> Result<Option<Model>, DbErr> {
-    Entity::find_by_id(id).filter(Column::UserId.eq(user.0)).one(db).await
+    let mine = Entity::find_by_id(id).filter(Column::UserId.eq(user.0));
+    mine.filter(Column::IsRemoved.eq(false)).one(db).await
 }
 
 /// Imports of the account with ids below `before`, the newest first.
@@ -267,6 +276,7 @@ pub async fn list(
         Some(before) => mine.filter(Column::Id.lt(before)),
         None => mine,
     };
+    let mine = mine.filter(Column::IsRemoved.eq(false));
     mine.order_by_desc(Column::Id).limit(limit).all(db).await
 }
 

@@ -33,6 +33,7 @@ mod m0026_webhook_failures;
 mod m0027_imports;
 mod m0028_publish_as;
 mod m0029_datasets;
+mod m0030_import_retention;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 
@@ -75,6 +76,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0027_imports::Migration),
             Box::new(m0028_publish_as::Migration),
             Box::new(m0029_datasets::Migration),
+            Box::new(m0030_import_retention::Migration),
         ]
     }
 }

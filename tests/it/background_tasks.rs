@@ -25,6 +25,7 @@ async fn after_a_panic_in_any_background_task_the_service_works_and_health_shows
         "fetches",
         "guest-uploads",
         "idempotency-keys",
+        "import-retention",
         "imports",
         "library",
         "listener",

@@ -5,6 +5,7 @@ mod datasets;
 mod fetches;
 mod guest_uploads;
 mod idempotency_keys;
+mod import_retention;
 mod imports;
 mod searches;
 mod shutdown_timer;
@@ -46,6 +47,7 @@ pub(crate) async fn run(env: Env, shutdown: CancellationToken, background: Backg
         background.supervise(sweeper::NAME, || sweeper::run(&env, &shutdown)),
         background.supervise(trash::NAME, || trash::run(&env, &shutdown)),
         background.supervise(idempotency_keys::NAME, || { idempotency_keys::run(&env, &shutdown) }),
+        background.supervise(import_retention::NAME, || { import_retention::run(&env, &shutdown) }),
         background.supervise(datasets::NAME, || datasets::run(&env, &shutdown)),
         background.supervise(searches::NAME, || searches::run(&env, &shutdown)),
         background.supervise(uploads::NAME, || uploads::run(&env, &shutdown)),

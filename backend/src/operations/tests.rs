@@ -65,6 +65,7 @@ fn every_operation_documents_its_errors_and_its_security() {
     GET /api/images/{name} (bearer)
     GET /api/imports (bearer)
     POST /api/imports (bearer)
+    DELETE /api/imports/{id} (bearer)
     GET /api/imports/{id} (bearer)
     POST /api/imports/{id}/cancel (bearer)
     GET /api/imports/{id}/events (bearer)

@@ -43,7 +43,7 @@ pub(super) fn without_bytes() -> OpenApiRouter<AppState> {
 pub(super) fn imports() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(import_routes::list))
-        .routes(routes!(import_routes::show))
+        .routes(routes!(import_routes::show, import_routes::remove))
         .routes(routes!(import_routes::events))
         .routes(routes!(import_routes::rows))
         .routes(routes!(import_routes::result))

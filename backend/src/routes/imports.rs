@@ -18,6 +18,7 @@ use api::imports::{ImportError, ImportList, ImportRowError, ImportRowList, Impor
 use app::imports;
 use axum::Json;
 use axum::extract::{Query, State};
+use axum::http::StatusCode;
 use domain::manifest::{Kind, RowStatus};
 use entity::import_row::Filter;
 use entity::{import, import_row};
@@ -53,7 +54,8 @@ problems!(NewProblems: FileMissing, FileEmpty, MultipartInvalid, RequestInvalid,
     TokenExpired, RequestTimeout, IdempotencyKeyInUse, ImportsTooMany, UploadTooLarge, ContentTypeUnsupported, IdempotencyKeyReused, Unavailable, StorageFull);
 problems!(ListProblems: QueryInvalid, TokenMissing, TokenInvalid, TokenExpired, Unavailable);
 problems!(ShowProblems: TokenMissing, TokenInvalid, TokenExpired, ImportNotFound, Unavailable);
-problems!(RowsProblems: QueryInvalid, TokenMissing, TokenInvalid, TokenExpired, ImportNotFound, Unavailable);
+problems!(RowsProblems: QueryInvalid, TokenMissing, TokenInvalid, TokenExpired, ImportNotFound, ImportRowsExpired, Unavailable);
+problems!(RemoveProblems: TokenMissing, TokenInvalid, TokenExpired, ImportNotFound, ImportUnfinished, Unavailable);
 problems!(CancelProblems: TokenMissing, TokenInvalid, TokenExpired, ImportNotFound, ImportFinished, Unavailable);
 problems!(RetryProblems: TokenMissing, TokenInvalid, TokenExpired, ImportNotFound, ImportUnfinished, NothingToRetry, Unavailable);
 
@@ -184,6 +186,20 @@ pub(crate) async fn rows(
         next_cursor: page.last().filter(|_| has_more).map(|last| last.row.to_string()),
         data: page.into_iter().map(row_view).collect(),
     }))
+}
+
+/// Removes an import.
+///
+/// With its rows and its file, when it has ended. What its rows have created stays. The same file can be imported again
+/// then. The rows and the file of an import are removed 30 days after its end anyway.
+#[utoipa::path(delete, operation_id = "remove_import", path = "/imports/{id}", tag = "imports", params(("id" = i64, Path, description = "The id of the import")),
+    security(("bearer" = [])), responses((status = 204, description = "It is removed"), RemoveProblems))]
+pub(crate) async fn remove(
+    State(state): State<AppState>,
+    Owned(import): Owned<import::Model>,
+) -> Result<StatusCode, Error> {
+    imports::remove(&state.app, import.owner(), import.id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Cancels an import.

@@ -76,6 +76,7 @@ pub(super) const OPERATIONS: &[(&str, Access, Body)] = &[
     ("POST /api/imports", Account, Manifest),
     ("GET /api/imports", Account, Nothing),
     ("GET /api/imports/{id}", Resource(Kind::Import), Nothing),
+    ("DELETE /api/imports/{id}", Resource(Kind::FailedImport), Nothing),
     ("GET /api/imports/{id}/events", Resource(Kind::Import), Nothing),
     ("GET /api/imports/{id}/rows", Resource(Kind::Import), Nothing),
     ("GET /api/imports/{id}/result", Resource(Kind::Import), Nothing),

@@ -35,7 +35,7 @@ const OUTCOME: [&str; 10] = [
     "duplicate_of",
 ];
 
-problems!(ResultProblems: QueryInvalid, TokenMissing, TokenInvalid, TokenExpired, ImportNotFound, Unavailable);
+problems!(ResultProblems: QueryInvalid, TokenMissing, TokenInvalid, TokenExpired, ImportNotFound, ImportRowsExpired, Unavailable);
 
 /// Downloads the rows of an import.
 ///

@@ -257,6 +257,9 @@ pub async fn retry(app: &Core, import: &import::Model) -> Result<import::Model, 
     let codes = RETRYABLE.map(Code::as_str);
     let written = entity::user::write(&app.db, user, async |db| {
         let import = import::of_user(db, user, id).await?.ok_or(Code::ImportNotFound)?;
+        if import.is_expired {
+            return Err(Code::NothingToRetry.into());
+        }
         match import.status {
             import::Status::DoneWithErrors => {}
             import::Status::Done | import::Status::Failed | import::Status::Canceled => {

@@ -51,7 +51,7 @@ pub async fn stored_files(db: &DatabaseConnection) -> Result<Vec<StoredFile>, Db
     let manifests = import::Entity::find()
         .select_only()
         .columns([import::Column::Key, import::Column::Bytes, import::Column::Sha256])
-        .filter(import::Column::IsExpired.eq(false))
+        .filter(import::Column::Key.ne(""))
         .column_as(none(), "entry");
     let images = image::Entity::find()
         .select_only()

@@ -20,7 +20,7 @@ mod lease;
 mod retention;
 
 pub use lease::{Checkpoint, ImportLease, take_due};
-pub use retention::{Removable, removable, remove};
+pub use retention::{Removable, expire, outdated, removable, remove};
 
 use crate::dataset::Version;
 use domain::UserId;
@@ -43,7 +43,7 @@ pub struct Model {
     /// Rows are checked, and have no effect.
     pub is_dry_run: bool,
     pub file_name: String,
-    /// Storage key of the manifest.
+    /// Storage key of the manifest; empty when it is removed.
     pub key: String,
     pub sha256: String,
     pub bytes: i64,
@@ -84,7 +84,7 @@ pub struct Model {
     pub finished_at: Option<ChronoDateTimeUtc>,
     /// Its owner has removed it; its rows are being removed.
     pub is_removed: bool,
-    /// Its rows and its file are removed, because it ended long ago.
+    /// Its rows and its file are removed, or are being removed, because it ended long ago.
     pub is_expired: bool,
 }
 

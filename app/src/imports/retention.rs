@@ -17,7 +17,8 @@ const ROWS: u64 = 5_000;
 /// # Errors
 /// `import_not_found`, `import_unfinished`.
 pub async fn remove(app: &Core, user: UserId, id: i64) -> Result<(), Error> {
-    if app.with_timeout(import::remove(&app.db, user, id)).await? {
+    let removed = entity::user::write(&app.db, user, async |db| import::remove(db, user, id).await);
+    if app.with_timeout(removed).await? {
         return Ok(());
     }
     // Another request may have removed it.
@@ -31,11 +32,21 @@ pub async fn remove(app: &Core, user: UserId, id: i64) -> Result<(), Error> {
 /// # Errors
 /// Errors of the database.
 pub async fn remove_some(app: &Core) -> Result<bool, Error> {
-    let removable = app.with_timeout(import::removable(&app.db, KEPT_FOR)).await?;
-    let Some(import) = removable else { return Ok(false) };
+    let Some(import) = app.with_timeout(import::removable(&app.db)).await? else {
+        return expire_one(app).await;
+    };
     if app.with_timeout(import.remove_rows(&app.db, ROWS)).await? == 0 {
         let finished = entity::write(&app.db, async |db| import.finish(db).await);
         app.with_timeout(finished).await?;
     }
+    Ok(true)
+}
+
+/// Marks an import that ended 30 days ago. Returns `false` if there is none.
+async fn expire_one(app: &Core) -> Result<bool, Error> {
+    let outdated = app.with_timeout(import::outdated(&app.db, KEPT_FOR)).await?;
+    let Some((id, owner)) = outdated else { return Ok(false) };
+    let expired = entity::user::write(&app.db, owner, async |db| import::expire(db, id).await);
+    app.with_timeout(expired).await?;
     Ok(true)
 }

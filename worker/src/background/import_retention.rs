@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Name in `/api/health` and in metrics.
 pub(super) const NAME: &str = "import-retention";
-const INTERVAL: Duration = Duration::from_secs(30);
+const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Removes imports until `shutdown`.
 pub(super) async fn run(env: &Env, shutdown: &CancellationToken) {

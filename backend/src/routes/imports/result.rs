@@ -76,7 +76,7 @@ pub(crate) async fn show(
             let text = sheet.page(&rows, is_first);
             let next = match rows.last() {
                 Some(last) => {
-                    let next = imports::rows(&state.app, &import, &filter, last.row, PAGE).await;
+                    let next = next_page(&state, &import, &filter, last.row).await;
                     Some(next.map_err(|error| std::io::Error::other(format!("{error:?}")))?)
                 }
                 None => None,
@@ -90,6 +90,20 @@ pub(crate) async fn show(
         (CONTENT_DISPOSITION, disposition),
     ];
     Ok((headers, Body::from_stream(pages)).into_response())
+}
+
+/// The rows after a row. The end is an error if rows have been removed since the reply began: it would not be whole.
+async fn next_page(
+    state: &AppState,
+    import: &import::Model,
+    filter: &Filter,
+    after: i64,
+) -> Result<Vec<import_row::Model>, app::Error> {
+    let rows = imports::rows(&state.app, import, filter, after, PAGE).await?;
+    if rows.is_empty() && imports::show(&state.app, import.owner(), import.id).await?.is_expired {
+        return Err(domain::Code::ImportRowsExpired.into());
+    }
+    Ok(rows)
 }
 
 fn only_errors(query: &[(String, String)]) -> Result<bool, Refusal> {

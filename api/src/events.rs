@@ -1,5 +1,6 @@
 //! Events, in lists and in streams.
 
+use crate::imports::ImportView;
 use crate::tasks::{ProgressView, TaskItem};
 use crate::uploads::UploadView;
 use chrono::{DateTime, Utc};
@@ -51,6 +52,8 @@ pub enum EventData {
     Upload(UploadView),
     /// Of types that begin with `video.`.
     Video(VideoItem),
+    /// Of types that begin with `import.`.
+    Import(Box<ImportView>),
     /// Of the type `webhook.disabled`.
     Webhook(DisabledWebhook),
 }

@@ -11,6 +11,7 @@
 mod apply;
 mod changes;
 mod due;
+mod ending;
 mod geometry;
 mod load;
 mod retention;
@@ -242,7 +243,14 @@ pub async fn rows(
 /// # Errors
 /// `import_finished`.
 pub async fn cancel(app: &Core, import: &import::Model) -> Result<import::Model, Error> {
-    if app.with_timeout(import::cancel(&app.db, import.id)).await? {
+    let written = entity::write(&app.db, async |db| {
+        let is_canceled = import::cancel(db, import.id).await?;
+        if is_canceled {
+            ending::append_event(db, import.id).await?;
+        }
+        Ok::<_, Error>(is_canceled)
+    });
+    if app.with_timeout(written).await? {
         return show(app, import.owner(), import.id).await;
     }
     Err(Code::ImportFinished.into())

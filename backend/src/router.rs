@@ -97,7 +97,7 @@ pub fn telemetry_router(
         .route(
             "/metrics",
             get(async move || {
-                metrics::count_tasks(&count_db).await;
+                metrics::count_rows(&count_db).await;
                 metrics::render(Some(&handle))
             }),
         )

@@ -39,6 +39,9 @@ pub enum EventType {
     /// A video was removed with its source.
     #[serde(rename = "video.deleted")]
     VideoDeleted,
+    /// An import has ended: all its rows have, or it has failed or was canceled.
+    #[serde(rename = "import.finished")]
+    ImportFinished,
     /// A webhook was disabled because its receiver has answered with 410, or because all attempts have failed for days.
     #[serde(rename = "webhook.disabled")]
     WebhookDisabled,
@@ -46,7 +49,7 @@ pub enum EventType {
 
 impl EventType {
     /// All types.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::TaskCreated,
         Self::TaskProcessed,
         Self::TaskFailed,
@@ -58,6 +61,7 @@ impl EventType {
         Self::VideoPublished,
         Self::VideoUnpublished,
         Self::VideoDeleted,
+        Self::ImportFinished,
         Self::WebhookDisabled,
     ];
 
@@ -76,6 +80,7 @@ impl EventType {
             Self::VideoPublished => "video.published",
             Self::VideoUnpublished => "video.unpublished",
             Self::VideoDeleted => "video.deleted",
+            Self::ImportFinished => "import.finished",
             Self::WebhookDisabled => "webhook.disabled",
         }
     }

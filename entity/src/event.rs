@@ -1,5 +1,5 @@
-//! Table `events`: what has happened to the tasks, uploads and videos of an account. One table is the outbox of
-//! everything that tells clients of a change: lists and streams read it by position (`log.rs`).
+//! Table `events`: what has happened to the tasks, uploads, videos and imports of an account. One table is the
+//! outbox of everything that tells clients of a change: lists and streams read it by position (`log.rs`).
 //!
 //! An event is appended in the transaction of its change, so there is exactly one for each. `data` is the subject as it
 //! was then, in the form in which lists of the API show it. Events are kept when their subject is removed, and are
@@ -13,8 +13,8 @@ mod data;
 pub use data::DisabledWebhook;
 
 use crate::log::{Log, lock_appends};
-use crate::{RawJson, fetch, task, upload, video};
-use data::{TaskData, UploadData, VideoData};
+use crate::{RawJson, fetch, import, task, upload, video};
+use data::{ImportData, TaskData, UploadData, VideoData};
 use domain::{EventType, TaskId, UserId};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::entity::prelude::*;
@@ -34,7 +34,7 @@ pub struct Model {
     /// The word of an [`EventType`], possibly one of a later version.
     #[sea_orm(column_name = "type")]
     pub event_type: String,
-    /// The id of the task, fetch, guest link, video or webhook, which may have been removed since.
+    /// The id of the task, fetch, guest link, video, import or webhook, which may have been removed since.
     pub subject_id: i64,
     pub data: RawJson,
     pub at: ChronoDateTimeUtc,
@@ -125,6 +125,22 @@ impl New {
             event_type,
             subject: video.id,
             data: json(&VideoData::of(video))?,
+            webhook_url: None,
+        })
+    }
+
+    /// An event of an import as it is in this transaction.
+    ///
+    /// # Errors
+    /// Any database error; there is no such import.
+    pub async fn of_import(db: &impl ConnectionTrait, event_type: EventType, id: i64) -> Result<Self, DbErr> {
+        let missing = || DbErr::RecordNotFound(format!("the import {id} of an event"));
+        let import = import::Entity::find_by_id(id).one(db).await?.ok_or_else(missing)?;
+        Ok(Self {
+            owner: import.user_id,
+            event_type,
+            subject: import.id,
+            data: json(&ImportData::of(import))?,
             webhook_url: None,
         })
     }

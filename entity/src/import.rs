@@ -289,6 +289,23 @@ pub async fn count_open(db: &impl ConnectionTrait, user: UserId) -> Result<u64, 
     mine.filter(Column::Status.is_in(OPEN)).count(db).await
 }
 
+/// The number of imports that have not ended, by status, and the creation time of the oldest.
+///
+/// # Errors
+/// Any database error.
+pub async fn open(db: &impl ConnectionTrait) -> Result<Vec<(ImportStatus, i64, ChronoDateTimeUtc)>, DbErr> {
+    let rows = Entity::find()
+        .select_only()
+        .column(Column::Status)
+        .column_as(Column::Id.count(), "count")
+        .column_as(Column::CreatedAt.min(), "oldest")
+        .filter(Column::Status.is_in(OPEN))
+        .group_by(Column::Status);
+    let rows: Vec<(Status, i64, ChronoDateTimeUtc)> = rows.into_tuple().all(db).await?;
+    let row = |(status, count, oldest): (Status, _, _)| (status.into(), count, oldest);
+    Ok(rows.into_iter().map(row).collect())
+}
+
 /// Cancels an import. Rows that are `working` end by themselves. Returns `false` if it has ended.
 ///
 /// # Errors

@@ -59,6 +59,7 @@ mod http_play;
 mod http_presets;
 mod http_upload;
 mod http_wait;
+mod import_removal;
 mod import_streams;
 mod import_visibility;
 mod imports;

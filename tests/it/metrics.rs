@@ -181,3 +181,35 @@ fn every_metric_is_described_and_documented() {
         assert!(documented.contains(name), "{name} is not in docs/OPERATIONS.md");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn imports_that_have_not_ended_are_counted_with_the_age_of_the_oldest() {
+    let app = TestApp::idle().await;
+    let caller = app.caller().await;
+    let metrics = async || {
+        let reply = reqwest::get(format!("{}/metrics", app.url)).await.unwrap();
+        reply.text().await.unwrap()
+    };
+    let received = "rushes_imports{status=\"received\"}";
+    let before = metrics().await;
+    for series in [received, "rushes_oldest_import_seconds"] {
+        assert!(value(&before, series).abs() < f64::EPSILON, "{series}");
+    }
+    let form = crate::imports::form("metadata", "a.csv", "video_id,title\n1,x\n");
+    let id = crate::imports::send(&caller, form).await.body["id"].clone();
+    let long_ago = format!("UPDATE imports SET created_at = '2026-01-01 00:00:00+00:00' WHERE id = {id}");
+    sea_orm::ConnectionTrait::execute_unprepared(&app.db, &long_ago)
+        .await
+        .unwrap();
+    let open = metrics().await;
+    assert!((value(&open, received) - 1.0).abs() < f64::EPSILON, "{open}");
+    assert!(value(&open, "rushes_oldest_import_seconds") > 3_600.0);
+    let canceled = caller
+        .post(&format!("/api/imports/{id}/cancel"), &serde_json::Value::Null)
+        .await;
+    assert_eq!(canceled.status, 200, "{canceled:?}");
+    let ended = metrics().await;
+    for series in [received, "rushes_oldest_import_seconds"] {
+        assert!(value(&ended, series).abs() < f64::EPSILON, "{series}");
+    }
+}

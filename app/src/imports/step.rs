@@ -1,7 +1,7 @@
 //! One step of a worker on an import.
 
 use super::due::{DueImport, Failure, Progress};
-use super::{apply, stage};
+use super::{apply, ending, stage};
 use crate::{Error, Refusal};
 use domain::Code;
 use entity::import::Status;
@@ -52,9 +52,13 @@ impl DueImport {
     async fn fail(&self, refusal: Refusal) -> Result<(), Error> {
         let (code, detail) = (refusal.code.as_str(), refusal.detail.unwrap_or_default());
         tracing::info!(import = self.import.id, code, "an import failed");
-        let failed = self.lease.fail(&self.app.db, code, &detail);
-        self.app.with_timeout(failed).await?;
-        Ok(())
+        let failed = entity::write(&self.app.db, async |db| {
+            if self.lease.fail(db, code, &detail).await? {
+                ending::append_event(db, self.import.id).await?;
+            }
+            Ok::<_, Error>(())
+        });
+        self.app.with_timeout(failed).await
     }
 
     async fn work(&self, stop: &CancellationToken) -> Result<Progress, Failure> {
@@ -67,6 +71,9 @@ impl DueImport {
             let has_ended = self.lease.finish(db).await?;
             if has_ended && !self.import.is_dry_run {
                 entity::dataset::publish(db, self.import.id).await?;
+            }
+            if has_ended {
+                ending::append_event(db, self.import.id).await?;
             }
             Ok::<_, Error>(has_ended)
         });

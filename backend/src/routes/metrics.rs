@@ -7,7 +7,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
 use domain::Status;
-use entity::{DatabaseConnection, task, with_timeout};
+use domain::manifest::ImportStatus;
+use entity::{DatabaseConnection, import, task, with_timeout};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::time::Duration;
 
@@ -20,13 +21,13 @@ const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
 #[utoipa::path(get, path = "/metrics", tag = "health",
     responses((status = 200, description = "Prometheus text format 0.0.4", body = String, content_type = "text/plain")))]
 pub(crate) async fn metrics(State(state): State<AppState>) -> Result<Response, Error> {
-    count_tasks(&state.app.db).await;
+    count_rows(&state.app.db).await;
     Ok(render(state.process.metrics.as_ref()))
 }
 
-/// Sets the gauges of the number of tasks by status and the age of the oldest waiting task, from the database. Without
-/// an answer of the database they become NaN, because an outdated number would mislead.
-pub(crate) async fn count_tasks(db: &DatabaseConnection) {
+/// Sets the gauges of the number of tasks by status and the age of the oldest waiting task, from the database, and
+/// those of imports. Without an answer of the database they become NaN, because an outdated number would mislead.
+pub(crate) async fn count_rows(db: &DatabaseConnection) {
     let counted = with_timeout(QUERY_TIMEOUT, task::count_by_status(db)).await;
     if let Err(error) = &counted {
         tracing::warn!(%error, "failed to count the tasks");
@@ -47,6 +48,28 @@ pub(crate) async fn count_tasks(db: &DatabaseConnection) {
         age.map_or(0.0, |age| age.unwrap_or_default().as_secs_f64())
     });
     metrics::gauge!("rushes_oldest_waiting_task_seconds").set(age_s);
+    count_imports(db).await;
+}
+
+/// Sets the gauges of the number of imports that have not ended and of the age of the oldest, as [`count_rows`] does.
+async fn count_imports(db: &DatabaseConnection) {
+    let open = with_timeout(QUERY_TIMEOUT, import::open(db)).await;
+    if let Err(error) = &open {
+        tracing::warn!(%error, "failed to count the imports");
+    }
+    for status in [ImportStatus::Received, ImportStatus::Staging, ImportStatus::Running] {
+        let count = open
+            .as_ref()
+            .map(|rows| rows.iter().find(|row| row.0 == status).map_or(0, |row| row.1));
+        let count = count.ok().and_then(|count| u32::try_from(count).ok());
+        metrics::gauge!("rushes_imports", "status" => status.as_str()).set(count.map_or(f64::NAN, f64::from));
+    }
+    let age_s = open.map_or(f64::NAN, |rows| {
+        let oldest = rows.into_iter().map(|row| row.2).min();
+        let age = oldest.map(|oldest| Utc::now().signed_duration_since(oldest).to_std());
+        age.map_or(0.0, |age| age.unwrap_or_default().as_secs_f64())
+    });
+    metrics::gauge!("rushes_oldest_import_seconds").set(age_s);
 }
 
 pub(crate) fn render(handle: Option<&PrometheusHandle>) -> Response {

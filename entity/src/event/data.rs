@@ -1,10 +1,12 @@
 //! The data of events: the subject in the form in which the API shows it in lists (`api::tasks::TaskItem`,
-//! `api::uploads::UploadView`, `api::events::VideoItem`, `api::events::DisabledWebhook`). Tests compare the two. The
-//! form is written here, because an event is stored with its change, and delivered later as it is stored.
+//! `api::uploads::UploadView`, `api::events::VideoItem`, `api::imports::ImportView`, `api::events::DisabledWebhook`).
+//! Tests compare the two. The form is written here, because an event is stored with its change, and delivered later as
+//! it is stored.
 
 use crate::task::TaskSummary;
-use crate::{fetch, upload, video};
+use crate::{fetch, import, upload, video};
 use chrono::{DateTime, Utc};
+use domain::manifest::ImportStatus;
 use domain::{Status, UploadStatus, Visibility};
 use serde::Serialize;
 
@@ -120,6 +122,68 @@ impl VideoData {
             published_at: video.published_at,
             created_at: video.created_at,
             updated_at: video.updated_at,
+        }
+    }
+}
+
+/// An import.
+#[derive(Serialize)]
+pub(super) struct ImportData {
+    id: i64,
+    kind: String,
+    status: ImportStatus,
+    dry_run: bool,
+    file_name: String,
+    sha256: String,
+    bytes: i64,
+    bytes_read: i64,
+    rows: ImportRows,
+    error: Option<ImportError>,
+    created_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Serialize)]
+struct ImportRows {
+    total: i64,
+    pending: i64,
+    working: i64,
+    created: i64,
+    updated: i64,
+    duplicate: i64,
+    error: i64,
+}
+
+#[derive(Serialize)]
+struct ImportError {
+    code: String,
+    detail: String,
+}
+
+impl ImportData {
+    pub(super) fn of(import: import::Model) -> Self {
+        let detail = import.error_detail.unwrap_or_default();
+        Self {
+            id: import.id,
+            kind: import.kind,
+            status: import.status.into(),
+            dry_run: import.is_dry_run,
+            file_name: import.file_name,
+            sha256: import.sha256,
+            bytes: import.bytes,
+            bytes_read: import.byte,
+            rows: ImportRows {
+                total: import.rows_read,
+                pending: import.pending,
+                working: import.working,
+                created: import.created,
+                updated: import.updated,
+                duplicate: import.duplicate,
+                error: import.error,
+            },
+            error: import.error_code.map(|code| ImportError { code, detail }),
+            created_at: import.created_at,
+            finished_at: import.finished_at,
         }
     }
 }

@@ -34,6 +34,16 @@ const METRICS: &[(&str, Kind, &str)] = &[
         "Age of the oldest due task that waits for a worker, 0 if none waits; the same in every process.",
     ),
     (
+        "rushes_imports",
+        Gauge,
+        "Imports that have not ended by status, read from the database; the same in every process.",
+    ),
+    (
+        "rushes_oldest_import_seconds",
+        Gauge,
+        "Age of the oldest import that has not ended, 0 without one; the same in every process.",
+    ),
+    (
         "rushes_http_request_duration_seconds",
         Histogram,
         "Time from the request to the head of the reply, without the time that a long poll waits for a change.",

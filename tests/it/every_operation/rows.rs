@@ -190,6 +190,7 @@ impl Kind {
         let id = &import.body["id"];
         if let Self::FailedImport = self {
             for sql in [
+                format!("DELETE FROM import_rows WHERE import_id = {id}"),
                 format!("UPDATE imports SET status = 'done_with_errors', rows_read = 1, error = 1 WHERE id = {id}"),
                 format!(
                     "INSERT INTO import_rows (import_id, \"row\", byte, line, status, code) \

@@ -154,7 +154,10 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Error> {
-        let url = self.base.join(path).map_err(|_| Error::Address(self.base.to_string()))?;
+        let url = self
+            .base
+            .join(path)
+            .map_err(|_| Error::Address(self.base.to_string()))?;
         let request = self.http.request(method, url);
         Ok(match &self.authorization {
             Some(authorization) => request.header(AUTHORIZATION, authorization.clone()),

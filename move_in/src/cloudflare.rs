@@ -61,5 +61,8 @@ pub(crate) fn entry(video: &Listed, downloads: &Value) -> Entry {
 
 /// Returns true if a reply tells of no download.
 pub(crate) fn has_none(downloads: &Value) -> bool {
-    downloads.get("result").and_then(|result| result.get("default")).is_none()
+    downloads
+        .get("result")
+        .and_then(|result| result.get("default"))
+        .is_none()
 }

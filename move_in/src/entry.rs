@@ -97,7 +97,10 @@ fn tags(texts: &[String]) -> Vec<String> {
         let line: String = text.trim().chars().map(visible).take(video::WORD_CHARS).collect();
         let line = line.replace(',', " ");
         let accepted = video::tags(&[line]).unwrap_or_default();
-        let new = accepted.into_iter().filter(|tag| !tags.contains(tag)).collect::<Vec<_>>();
+        let new = accepted
+            .into_iter()
+            .filter(|tag| !tags.contains(tag))
+            .collect::<Vec<_>>();
         tags.extend(new);
     }
     tags.truncate(video::TAGS);

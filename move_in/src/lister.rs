@@ -249,7 +249,8 @@ impl Lister {
         while !output.is_full() {
             let mut url = list.clone();
             let offset = start.to_string();
-            url.query_pairs_mut().extend_pairs([("count", "100"), ("start", &offset)]);
+            url.query_pairs_mut()
+                .extend_pairs([("count", "100"), ("start", &offset)]);
             let (ids, total) = peertube::page(&self.page(&url).await?).ok_or_else(|| no_list(&url))?;
             start += ids.len() as u64;
             let is_last = ids.is_empty() || start >= total;

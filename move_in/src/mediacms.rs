@@ -7,7 +7,10 @@ use url::Url;
 /// The tokens of a page (`None` for an entry that has none) and the link of the next page.
 pub(crate) fn page(reply: &Value) -> Option<(Vec<Option<String>>, Option<String>)> {
     let results = reply.get("results")?.as_array()?;
-    let is_id = |id: &&str| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    let is_id = |id: &&str| {
+        id.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
     let id = |media: &Value| text(media, "friendly_token").filter(is_id).map(str::to_owned);
     Some((results.iter().map(id).collect(), text(reply, "next").map(str::to_owned)))
 }
@@ -31,6 +34,9 @@ pub(crate) fn entry(base: &Url, id: &str, media: &Value) -> Entry {
     };
     match text(media, "original_media_url").and_then(|url| base.join(url).ok()) {
         Some(url) => Entry::row("mediacms", id, url.as_str(), texts),
-        None => Entry::skipped(id, "no file to fetch; allow downloads of the original, or use the token of its owner"),
+        None => Entry::skipped(
+            id,
+            "no file to fetch; allow downloads of the original, or use the token of its owner",
+        ),
     }
 }

@@ -64,5 +64,6 @@ fn rendition(asset: &Value) -> Option<String> {
 
 /// Returns true for a text that is one segment of a path.
 fn is_word(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+    text.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }

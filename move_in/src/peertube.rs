@@ -32,7 +32,10 @@ pub(crate) fn entry(id: &str, video: &Value) -> Entry {
     };
     match file(video) {
         Some(url) => Entry::row("peertube", id, url, texts),
-        None => Entry::skipped(id, "no file to fetch; allow downloads of the video, or wait until it is transcoded"),
+        None => Entry::skipped(
+            id,
+            "no file to fetch; allow downloads of the video, or wait until it is transcoded",
+        ),
     }
 }
 
@@ -40,8 +43,15 @@ pub(crate) fn entry(id: &str, video: &Value) -> Entry {
 fn file(video: &Value) -> Option<&str> {
     let whole = video.get("files").and_then(Value::as_array);
     let playlists = video.get("streamingPlaylists").and_then(Value::as_array);
-    let fragmented = playlists.into_iter().flatten().filter_map(|playlist| playlist.get("files")?.as_array());
-    let url = |file: &'_ Value| ["fileDownloadUrl", "fileUrl"].iter().any(|field| text(file, field).is_some());
+    let fragmented = playlists
+        .into_iter()
+        .flatten()
+        .filter_map(|playlist| playlist.get("files")?.as_array());
+    let url = |file: &'_ Value| {
+        ["fileDownloadUrl", "fileUrl"]
+            .iter()
+            .any(|field| text(file, field).is_some())
+    };
     let height = |file: &&Value| file.get("resolution").and_then(|value| value.get("id")?.as_u64());
     let lists = whole.into_iter().chain(fragmented);
     let mut best = lists.filter_map(|files| files.iter().filter(|file| url(file)).max_by_key(height));

@@ -38,6 +38,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "rushes",
         &[
+            "api",
             "app",
             "background",
             "backend",

@@ -1,7 +1,7 @@
 //! Typed client of the HTTP API of Rushes: login, and imports of manifests.
 //!
-//! Replies are those of the crate `api`, at most [`MAX_BYTES`] large. An error reply is the problem that the server sent.
-//! No redirect is followed, because the token would go with it.
+//! Replies are those of the crate `api`, at most [`MAX_BYTES`] large. An error reply is the problem that the server
+//! sent. No redirect is followed, because the token would go with it.
 
 use api::auth::{LoginBody, Token};
 use api::imports::{ImportRowList, ImportView};

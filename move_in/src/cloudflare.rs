@@ -1,7 +1,7 @@
 //! Cloudflare Stream: `GET /accounts/{id}/stream`, at most 1,000 videos in order of their creation.
 //!
-//! There is no cursor: the next page begins at the time of the last video, which is on both pages. A video can be fetched
-//! once a download of it exists, which `POST …/{uid}/downloads` makes.
+//! There is no cursor: the next page begins at the time of the last video, which is on both pages. A video can be
+//! fetched once a download of it exists, which `POST …/{uid}/downloads` makes.
 
 use crate::entry::{Entry, Texts, text};
 use serde_json::Value;

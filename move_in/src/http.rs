@@ -1,7 +1,8 @@
 //! Requests to the API of a service.
 //!
 //! A request that meets a limit of the service (429, `Retry-After`) or a fault that may pass (502, 503, 504, a broken
-//! connection) is repeated, at most [`ATTEMPTS`] times. No redirect is followed, because the credentials would go with it.
+//! connection) is repeated, at most [`ATTEMPTS`] times. No redirect is followed, because the credentials would go
+//! with it.
 
 use crate::error::Error;
 use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};

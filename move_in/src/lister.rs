@@ -11,6 +11,8 @@ use url::Url;
 
 const NO_LIST: &str = "the reply is no list of videos; is this the address of such a service?";
 const GONE: &str = "it was deleted, or these credentials may not see it";
+/// Maximum number of videos on a page of Cloudflare. A full page of one moment has no next one.
+const CLOUDFLARE_PAGE: usize = 1_000;
 const DAMAGED: &str = "the entry is damaged: it has no id";
 
 /// A service, and what selects its videos. `api` is the base of the addresses.
@@ -25,14 +27,14 @@ pub enum Service {
         /// Make downloads of the videos that have none, which changes them at Cloudflare.
         prepare: bool,
     },
-    /// A PeerTube instance: its own public videos, or those of a channel or of an account.
+    /// A `PeerTube` instance: its own public videos, or those of a channel or of an account.
     Peertube {
         /// The name of a channel.
         channel: Option<String>,
         /// The name of an account.
         account: Option<String>,
     },
-    /// A MediaCMS instance.
+    /// A `MediaCMS` instance.
     Mediacms,
 }
 
@@ -191,6 +193,7 @@ impl Lister {
                 url.query_pairs_mut().append_pair("start", start);
             }
             let page = cloudflare::page(&self.page(&url).await?).ok_or_else(|| no_list(&url))?;
+            let length = page.len();
             let last = page.iter().flatten().last().map(|video| video.created.clone());
             let ids = page.iter().flatten().map(|video| video.uid.clone()).collect();
             let mut has_new = false;
@@ -205,6 +208,9 @@ impl Lister {
                     }
                     None | Some(_) => {}
                 }
+            }
+            if !has_new && length >= CLOUDFLARE_PAGE {
+                return Err(repeated(&url));
             }
             if !has_new || last.is_none() {
                 break;

@@ -1,4 +1,4 @@
-//! MediaCMS: `GET /api/v1/media`, pages by the link `next`; `GET /api/v1/media/{token}` for the file.
+//! `MediaCMS`: `GET /api/v1/media`, pages by the link `next`; `GET /api/v1/media/{token}` for the file.
 
 use crate::entry::{Entry, Texts, text};
 use serde_json::Value;

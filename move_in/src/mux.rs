@@ -1,7 +1,7 @@
 //! Mux Video: `GET /video/v1/assets`, pages by cursor.
 //!
-//! A file can be fetched if the master is ready (`master_access` is `temporary`, for 24 hours), or a static rendition is
-//! ready and a playback id is public. The URL of a signed playback id would need a key for signatures.
+//! A file can be fetched if the master is ready (`master_access` is `temporary`, for 24 hours), or a static rendition
+//! is ready and a playback id is public. The URL of a signed playback id would need a key for signatures.
 
 use crate::entry::{Entry, Texts, text};
 use serde_json::Value;
@@ -18,37 +18,37 @@ pub(crate) fn page(reply: &Value) -> Option<(Vec<Entry>, Option<String>)> {
     Some((data.iter().map(entry).collect(), next))
 }
 
-fn entry(asset: &Value) -> Entry {
-    let Some(id) = text(asset, "id") else {
+fn entry(video: &Value) -> Entry {
+    let Some(id) = text(video, "id") else {
         return Entry::skipped("(no id)", "the entry is damaged: it has no id");
     };
-    match text(asset, "status") {
+    match text(video, "status") {
         Some("ready") => {}
         Some("errored") => return Entry::skipped(id, "Mux could not process it (errored)"),
         _ => return Entry::skipped(id, "Mux still processes it; run the command again later"),
     }
-    let meta = asset.get("meta").unwrap_or(&Value::Null);
+    let meta = video.get("meta").unwrap_or(&Value::Null);
     let texts = Texts {
-        title: text(meta, "title").or_else(|| text(asset, "passthrough")),
+        title: text(meta, "title").or_else(|| text(video, "passthrough")),
         ..Texts::default()
     };
-    match master(asset).or_else(|| rendition(asset)) {
+    match master(video).or_else(|| rendition(video)) {
         Some(url) => Entry::row("mux", id, &url, texts),
         None => Entry::skipped(id, NO_FILE),
     }
 }
 
-fn master(asset: &Value) -> Option<String> {
-    let master = asset.get("master")?;
+fn master(video: &Value) -> Option<String> {
+    let master = video.get("master")?;
     let is_ready = text(master, "status") == Some("ready");
     text(master, "url").filter(|_| is_ready).map(str::to_owned)
 }
 
-fn rendition(asset: &Value) -> Option<String> {
-    let ids = asset.get("playback_ids")?.as_array()?;
+fn rendition(video: &Value) -> Option<String> {
+    let ids = video.get("playback_ids")?.as_array()?;
     let public = ids.iter().find(|id| text(id, "policy") == Some("public"))?;
     let playback_id = text(public, "id").filter(|id| is_word(id))?;
-    let renditions = asset.get("static_renditions")?;
+    let renditions = video.get("static_renditions")?;
     // Until 2025 the status was that of all files.
     let are_ready = text(renditions, "status") == Some("ready");
     let files = renditions.get("files")?.as_array()?;

@@ -1,4 +1,4 @@
-//! PeerTube: `GET /api/v1/videos` and those of a channel or an account, pages by offset; `GET /api/v1/videos/{uuid}`
+//! `PeerTube`: `GET /api/v1/videos` and those of a channel or an account, pages by offset; `GET /api/v1/videos/{uuid}`
 //! for the files.
 
 use crate::entry::{Entry, Texts, text};

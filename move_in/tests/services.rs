@@ -201,7 +201,7 @@ async fn peertube_has_the_largest_file_of_each_video() {
 }
 
 #[tokio::test]
-async fn mediacms_has_the_originals() {
+async fn mediacms_has_the_files_that_were_uploaded() {
     let host = Host::start(&[
         ("GET /api/v1/media", include_str!("fixtures/mediacms_1.json")),
         ("GET /api/v1/media?page=2", include_str!("fixtures/mediacms_2.json")),

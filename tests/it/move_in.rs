@@ -135,7 +135,10 @@ async fn videos_of_mux_move_in_once() {
 async fn videos_of_cloudflare_move_in_once() {
     let app = service().await;
     let host = files(&app).await;
-    let video = |uid: &str, name: &str| json!({"uid": uid, "created": format!("2024-01-0{}T00:00:00Z", &uid[1..]), "meta": {"name": name}});
+    let video = |uid: &str, name: &str| {
+        let created = format!("2024-01-0{}T00:00:00Z", &uid[1..]);
+        json!({"uid": uid, "created": created, "meta": {"name": name}})
+    };
     let ready = |n: u8| json!({"result": {"default": {"status": "ready", "url": format!("{}?{n}", host.url)}}});
     let pages = [
         (

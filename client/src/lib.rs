@@ -89,7 +89,7 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .build();
         Ok(Self {
-            http: http.map_err(connection)?,
+            http: http.map_err(|error| connection(&error))?,
             base: base.ok_or_else(|| Error::Address(address.to_owned()))?,
             authorization: None,
         })
@@ -166,9 +166,9 @@ impl Client {
     }
 }
 
-fn connection(error: reqwest::Error) -> Error {
+fn connection(error: &reqwest::Error) -> Error {
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
+    let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         text = format!("{text}: {error}");
         cause = error.source();
@@ -177,7 +177,7 @@ fn connection(error: reqwest::Error) -> Error {
 }
 
 async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Error> {
-    let response = request.send().await.map_err(connection)?;
+    let response = request.send().await.map_err(|error| connection(&error))?;
     let status = response.status();
     let body = body(response).await?;
     let unknown = Error::Reply(status.as_u16());
@@ -192,7 +192,7 @@ async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Error
 
 async fn body(mut response: Response) -> Result<Vec<u8>, Error> {
     let (mut body, status) = (Vec::new(), response.status().as_u16());
-    while let Some(chunk) = response.chunk().await.map_err(connection)? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| connection(&error))? {
         if body.len() + chunk.len() > MAX_BYTES {
             return Err(Error::Reply(status));
         }

@@ -254,7 +254,7 @@ async fn a_manifest_is_written_without_an_import_and_missing_secrets_are_named()
     let caller = app.caller().await;
     let asset =
         json!({"id": "m1", "status": "ready", "master": {"status": "ready", "url": "https://example.com/1.mp4"}});
-    let pages = [("/video/v1/assets?limit=100", json!({"data": [asset]}))];
+    let pages = [("/video/v1/assets?limit=100", json!({"data": [video]}))];
     let url = replies(pages.into()).await;
     let manifest = written(app.directory.path(), "mux.jsonl", "");
     let (code, _, stderr) = run(&caller, &["mux", "--api", &url, "--manifest", &manifest]).await;

@@ -4,6 +4,7 @@ use crate::backup;
 use crate::components;
 use crate::data_dir;
 use crate::fd_limit;
+use crate::import;
 use crate::log::Log;
 use crate::permissions;
 use crate::serve;
@@ -56,13 +57,18 @@ enum Command {
         /// Directory to create; start Rushes with it as `RUSHES_DATA_DIR` to restore
         directory: PathBuf,
     },
+    /// Import a manifest, or the videos of another video service, into a running Rushes
+    Import(import::Arguments),
 }
 
 /// Parses the command line and runs the subcommand. The exit code is 2 for an invalid setting and 1 for any other
 /// error.
 #[must_use]
 pub fn main() -> ExitCode {
-    let Arguments { command } = Arguments::parse();
+    let command = match Arguments::parse().command {
+        Command::Import(arguments) => return client(arguments),
+        command => command,
+    };
     let role = match &command {
         Command::Up => Role::Up,
         Command::Backend => Role::Backend,
@@ -70,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::Watch { .. } => Role::Watch,
         Command::Migrate => Role::Migrate,
         Command::Backup { .. } => Role::Backup,
+        Command::Import(_) => unreachable!("returned above"),
     };
     // Before the first file is created: reading the settings may create the key that signs tokens.
     permissions::restrict_new_files();
@@ -83,10 +90,7 @@ pub fn main() -> ExitCode {
     if let Err(error) = fd_limit::raise() {
         return fail(&log, &format!("{error:#}"), 1);
     }
-    // All TLS connections of the process use this crypto provider. With two of them, each connection would have to
-    // choose.
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    provider.install_default().expect("no other code installs a provider");
+    install_crypto();
     let runtime = match Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&log, &format!("failed to start the runtime: {error}"), 1),
@@ -97,6 +101,21 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&log, &format!("{error:#}"), 1),
     }
+}
+
+/// Runs a subcommand that is a client of a running service. It reads no settings of the service.
+fn client(arguments: import::Arguments) -> ExitCode {
+    install_crypto();
+    match Runtime::new() {
+        Ok(runtime) => runtime.block_on(import::run(arguments)),
+        Err(error) => fail(&Log::to_stderr(), &format!("failed to start the runtime: {error}"), 1),
+    }
+}
+
+/// All TLS connections of the process use this crypto provider. With two of them, each connection would have to choose.
+fn install_crypto() {
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    provider.install_default().expect("no other code installs a provider");
 }
 
 /// Logs the reason for the end of the process and returns its exit code.
@@ -122,7 +141,7 @@ async fn run(command: Command, role: Role, mut settings: Settings) -> anyhow::Re
                 ..watch
             });
         }
-        Command::Up | Command::Backend | Command::Worker | Command::Migrate => {}
+        Command::Up | Command::Backend | Command::Worker | Command::Migrate | Command::Import(_) => {}
     }
     if role == Role::Watch
         && let Some(file) = settings.database_file().filter(|file| !file.exists())

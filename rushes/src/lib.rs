@@ -8,6 +8,7 @@ mod command;
 mod components;
 mod data_dir;
 mod fd_limit;
+mod import;
 mod log;
 mod memory;
 mod permissions;

@@ -72,6 +72,7 @@ mod library;
 mod library_attacks;
 mod library_races;
 mod metrics;
+mod move_in;
 mod mutants;
 mod nginx;
 mod nginx_errors;

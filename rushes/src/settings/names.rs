@@ -51,6 +51,17 @@ pub const NAMES: &[&str] = &[
     "AWS_SECRET_ACCESS_KEY",
 ];
 
+/// Names of the variables of `rushes import`, which the service does not read. They may be set beside it.
+const CLIENT_NAMES: [&str; 7] = [
+    "RUSHES_URL",
+    "RUSHES_TOKEN",
+    "RUSHES_TOKEN_FILE",
+    "RUSHES_USER",
+    "RUSHES_USER_FILE",
+    "RUSHES_PASSWORD",
+    "RUSHES_PASSWORD_FILE",
+];
+
 /// Prefix of the settings of ours; some settings have established names without it.
 const PREFIX: &str = "RUSHES_";
 
@@ -61,7 +72,8 @@ const PREFIX: &str = "RUSHES_";
 /// which may be a secret.
 pub(super) fn check<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), BadSetting> {
     let mut unknown: Vec<_> = variables
-        .filter(|(name, value)| has_prefix(name) && !NAMES.contains(name) && !is_service_variable(name, value))
+        .filter(|(name, _)| has_prefix(name) && !NAMES.contains(name) && !CLIENT_NAMES.contains(name))
+        .filter(|(name, value)| !is_service_variable(name, value))
         .map(|(name, _)| name)
         .collect();
     unknown.sort_unstable();

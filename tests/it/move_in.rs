@@ -252,7 +252,7 @@ async fn errors_of_rows_are_printed_and_have_an_exit_code() {
 async fn a_manifest_is_written_without_an_import_and_missing_secrets_are_named() {
     let app = TestApp::idle().await;
     let caller = app.caller().await;
-    let asset =
+    let video =
         json!({"id": "m1", "status": "ready", "master": {"status": "ready", "url": "https://example.com/1.mp4"}});
     let pages = [("/video/v1/assets?limit=100", json!({"data": [video]}))];
     let url = replies(pages.into()).await;

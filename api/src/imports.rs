@@ -120,3 +120,17 @@ pub struct ImportRowList {
     /// The cursor of the next page, if there is one.
     pub next_cursor: Option<String>,
 }
+
+/// A message of the stream of an import (HTML Living Standard, server-sent events), as clients see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ImportMessage {
+    /// `ended` for the last message. A client that connects again with it as `Last-Event-ID` gets 204, after which
+    /// browsers do not connect again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub id: Option<String>,
+    /// Always `message`.
+    pub event: String,
+    /// JSON: the import.
+    pub data: String,
+}

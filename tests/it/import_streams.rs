@@ -63,8 +63,11 @@ async fn a_stream_shows_an_import_until_it_has_ended() {
     let path_again = format!("{path}?ticket={}", ticket.as_str().unwrap());
     let again = app.anonymous().request(Method::GET, &path_again).send().await.unwrap();
     let again = again.text().await.unwrap();
-    let again: Value = serde_json::from_str(again.trim().strip_prefix("data: ").unwrap()).unwrap();
+    let again: Value = serde_json::from_str(again.trim().strip_prefix("id: ended\ndata: ").unwrap()).unwrap();
     assert_eq!(&again, last);
+
+    let known = caller.request(Method::GET, &path).header("last-event-id", "ended");
+    assert_eq!(known.send().await.unwrap().status(), 204);
 
     for (caller, path, status) in [
         (&other, path.as_str(), 404),

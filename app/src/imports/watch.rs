@@ -51,7 +51,7 @@ impl Watch {
         if std::mem::take(&mut self.is_first) {
             return Ok(Some(self.latest.clone()));
         }
-        while !ImportStatus::from(self.latest.status).has_ended() || self.latest.working > 0 {
+        while !self.has_ended() {
             sleep(INTERVAL).await;
             let import = show(&self.app, self.latest.owner(), self.latest.id).await?;
             let has_changed = shown(&import) != shown(&self.latest);
@@ -61,6 +61,12 @@ impl Watch {
             }
         }
         Ok(None)
+    }
+
+    /// The import as it was read last has ended, and no row is on its way.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        ImportStatus::from(self.latest.status).has_ended() && self.latest.working == 0
     }
 }
 

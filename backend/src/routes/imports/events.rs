@@ -6,12 +6,13 @@ use crate::error::{Error, Refusal};
 use crate::extract::StreamViewer;
 use crate::openapi::problems;
 use crate::serve::LongReply;
-use api::imports::ImportView;
+use api::imports::ImportMessage;
 use app::imports::{self, Watch};
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use chrono::Utc;
@@ -22,6 +23,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+/// The id of the last message.
+const ENDED: &str = "ended";
+
 problems!(StreamProblems: TokenMissing, TokenInvalid, TokenExpired, ImportNotFound, EventStreamsTooMany, Unavailable);
 
 /// Streams an import.
@@ -29,18 +33,26 @@ problems!(StreamProblems: TokenMissing, TokenInvalid, TokenExpired, ImportNotFou
 /// Server-sent events. Each message has the import as its data, as `GET /api/imports/{id}` shows it: at once, and then
 /// at most twice a second when it has changed. The stream ends when the import has ended, and with the token; a comment
 /// follows every 15 seconds without a message. A client that connects again gets the whole import at once, so it misses
-/// nothing. `EventSource` in browsers sends a `ticket`, as for `GET /api/events/stream`.
+/// nothing; after the last message, whose id is `ended`, it gets 204. `EventSource` in browsers sends a `ticket`, as for
+/// `GET /api/events/stream`.
 #[utoipa::path(get, operation_id = "stream_import", path = "/imports/{id}/events", tag = "imports", params(("id" = i64, Path, description = "The id of the import"),
+        ("Last-Event-ID" = Option<String>, Header, description = "`ended` after the last message. Browsers send it when they connect again"),
         ("ticket" = Option<String>, Query, description = "A ticket from `POST /api/events/tickets`, instead of the header `Authorization`")),
     security(("bearer" = []), ("cookie" = [])),
-    responses((status = 200, description = "The stream", content_type = "text/event-stream", body = ImportView), StreamProblems))]
+    responses((status = 200, description = "The stream", content_type = "text/event-stream", body = ImportMessage),
+        (status = 204, description = "The import has ended, and the client knows it"), StreamProblems))]
 pub(crate) async fn events(
     State(state): State<AppState>,
     viewer: StreamViewer,
     Path(id): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Response, Error> {
     let id = id.parse().map_err(|_| Refusal::new(Code::ImportNotFound))?;
     let watch = imports::watch(&state.app, viewer.account, id).await?;
+    let knows_end = headers.get("last-event-id").is_some_and(|id| id == ENDED);
+    if knows_end && watch.has_ended() {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
     let left = viewer.expires_at.signed_duration_since(Utc::now()).to_std();
     let sending = Sending {
         watch,
@@ -79,7 +91,8 @@ impl Sending {
             next = self.watch.next() => match next {
                 Ok(import) => {
                     let json = serde_json::to_string(&view(&import?)).unwrap_or_default();
-                    Some(format!("data: {json}\n\n").into())
+                    let id = if self.watch.has_ended() { format!("id: {ENDED}\n") } else { String::new() };
+                    Some(format!("{id}data: {json}\n\n").into())
                 }
                 Err(error) => {
                     tracing::debug!(?error, "a stream of an import ended: it could not be read");

@@ -19,6 +19,7 @@ mod backup;
 mod bad_input;
 mod catalog_faults;
 mod clients;
+mod compat;
 mod connection_exhaustion;
 mod connections;
 mod consistency;

@@ -33,8 +33,8 @@ problems!(StreamProblems: TokenMissing, TokenInvalid, TokenExpired, ImportNotFou
 /// Server-sent events. Each message has the import as its data, as `GET /api/imports/{id}` shows it: at once, and then
 /// at most twice a second when it has changed. The stream ends when the import has ended, and with the token; a comment
 /// follows every 15 seconds without a message. A client that connects again gets the whole import at once, so it misses
-/// nothing; after the last message, whose id is `ended`, it gets 204. `EventSource` in browsers sends a `ticket`, as for
-/// `GET /api/events/stream`.
+/// nothing; after the last message, whose id is `ended`, it gets 204. `EventSource` in browsers sends a `ticket`, as
+/// for `GET /api/events/stream`.
 #[utoipa::path(get, operation_id = "stream_import", path = "/imports/{id}/events", tag = "imports", params(("id" = i64, Path, description = "The id of the import"),
         ("Last-Event-ID" = Option<String>, Header, description = "`ended` after the last message. Browsers send it when they connect again"),
         ("ticket" = Option<String>, Query, description = "A ticket from `POST /api/events/tickets`, instead of the header `Authorization`")),

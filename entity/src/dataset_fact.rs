@@ -124,7 +124,7 @@ pub async fn remove_some(db: &impl ConnectionTrait, of: Version, limit: u64) -> 
         .filter(of_version.clone())
         .limit(limit)
         .into_query();
-    let key = Expr::tuple(KEY.map(|column| Expr::col(column).into()));
+    let key = Expr::tuple(KEY.map(Expr::col));
     let delete = Entity::delete_many().filter(of_version).filter(key.in_subquery(some));
     Ok(delete.exec(db).await?.rows_affected)
 }

@@ -45,14 +45,14 @@ def sums(facts, key):
 
 def load(client, facts):
     """Loads both tables."""
-    client.put("/api/datasets/postal_codes", {"regions": {"code": "code", "geometry": "the_geom"}})
+    client.put("/api/datasets/postal-codes", {"regions": {"code": "code", "geometry": "the_geom"}})
     regions = "id,code,the_geom\n" + "".join(f"{i},{code},{square(i)}\n" for i, code in enumerate(CODES))
-    columns = {"time": "p_month", "granularity": "month", "region": "postal_code", "regions": "postal_codes", "id": "id",
+    columns = {"time": "p_month", "granularity": "month", "region": "postal_code", "regions": "postal-codes", "id": "id",
                "metrics": {"turnover": "amount"}, "groups": {"age": "p_age", "gender": "p_gender"}}
     client.put("/api/datasets/paystats", {"facts": columns})
     lines = "".join(f"{amount},{month},{age},{gender},{code},{number}\n" for number, month, code, age, gender, amount in facts)
     table = "amount,p_month,p_age,p_gender,postal_code,id\n" + lines
-    for name, file in [("postal_codes", regions), ("paystats", table)]:
+    for name, file in [("postal-codes", regions), ("paystats", table)]:
         begun = client.form(f"/api/datasets/{name}/versions", f"{name}.csv", file.encode())
         check(f"rows of {name}", client.ended(begun["id"])["rows"]["created"], file.count("\n") - 1)
         again = client.form(f"/api/datasets/{name}/versions", f"{name}.csv", file.encode())
@@ -79,7 +79,7 @@ def main():
     one = client.get(f"{source}/by/age", cross="gender", region=code)["data"]
     mine = [fact for fact in facts if str(fact[2]) == code]
     check("by age and gender of a region", {(v["key"], v["cross"]): v["value"] for v in one}, sums(mine, lambda fact: fact[3:5]))
-    shape = client.get(f"/api/regions/postal_codes/{code}")["geometry"]
+    shape = client.get(f"/api/regions/postal-codes/{code}")["geometry"]
     check("geometry of a region", shape["coordinates"][0][0], [0.5, 40])
 
 

@@ -39,9 +39,15 @@ pub async fn map(app: &Core, source: &Source, query: &Query, precision: Option<P
     let filter = source.filter(query)?;
     let regions = source.regions.ok_or_else(regions_missing)?;
     let precision = choose(app, regions, query.area, precision).await?;
-    let sums = dataset_fact::sums(&app.db, &filter, None, [Some(Dimension::Region), None], MAX_SUMS + 1);
+    let sums = dataset_fact::sums(
+        &app.db,
+        &filter,
+        None,
+        [Some(Dimension::Region), None],
+        MAX_SUMS as u64 + 1,
+    );
     let sums = app.with_timeout(sums).await?;
-    unless_more(sums.len(), MAX_SUMS as usize)?;
+    unless_more(sums.len(), MAX_SUMS)?;
     let metric = filter.metric;
     let values = sums
         .into_iter()

@@ -100,9 +100,9 @@ pub async fn series(
     } else {
         Unit::Kept
     };
-    let sums = dataset_fact::sums(&app.db, &filter, Some(unit), [split, None], MAX_SUMS + 1);
+    let sums = dataset_fact::sums(&app.db, &filter, Some(unit), [split, None], MAX_SUMS as u64 + 1);
     let sums = app.with_timeout(sums).await?;
-    unless_more(sums.len(), MAX_SUMS as usize)?;
+    unless_more(sums.len(), MAX_SUMS)?;
     let mut found: BTreeMap<(i64, String), (i64, i64)> = BTreeMap::new();
     for sum in sums {
         let (value, n) = found.entry((bucket.start(sum.at_s), sum.key)).or_default();

@@ -4,7 +4,7 @@ use crate::Refusal;
 use domain::Code;
 
 /// Maximum number of sums that are read for a reply.
-pub(super) const MAX_SUMS: u64 = 200_000;
+pub(super) const MAX_SUMS: usize = 200_000;
 
 /// A sum and the number of rows in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

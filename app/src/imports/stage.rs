@@ -112,7 +112,7 @@ async fn open(app: &Core, due: &DueImport, sheet: Sheet) -> Result<mpsc::Receive
             Some(layout) if at.row > 0 => Reader::resume(input, packed, layout, at, limits),
             _ => Reader::open(input, packed, limits),
         };
-        let ended = reader.and_then(|reader| read_all(reader, sheet, &send));
+        let ended = reader.and_then(|reader| read_all(reader, &sheet, &send));
         // Fails only when nothing waits for the rows any more.
         let _ = send.blocking_send(Parsed::End(ended));
     });
@@ -120,7 +120,7 @@ async fn open(app: &Core, due: &DueImport, sheet: Sheet) -> Result<mpsc::Receive
 }
 
 /// Reads and checks all rows.
-fn read_all(mut reader: Reader, sheet: Sheet, send: &mpsc::Sender<Parsed>) -> Result<(), manifest::Error> {
+fn read_all(mut reader: Reader, sheet: &Sheet, send: &mpsc::Sender<Parsed>) -> Result<(), manifest::Error> {
     if send.blocking_send(Parsed::Layout(reader.layout().clone())).is_err() {
         return Ok(());
     }
@@ -132,7 +132,7 @@ fn read_all(mut reader: Reader, sheet: Sheet, send: &mpsc::Sender<Parsed>) -> Re
         let is_end = !matches!(record, Ok(Some(_)));
         if let Ok(Some(record)) = &record {
             let length = end.byte.saturating_sub(begin);
-            rows.push(checked(&sheet, record, length));
+            rows.push(checked(sheet, record, length));
             bytes += usize::try_from(length).unwrap_or(usize::MAX);
         }
         if rows.len() >= BATCH_ROWS || bytes >= BATCH_BYTES || (is_end && !rows.is_empty()) {

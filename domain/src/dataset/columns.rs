@@ -65,7 +65,7 @@ pub struct FactColumns {
     pub region: Option<String>,
     /// The dataset with the regions. Rows with codes that it does not have are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = "postal_codes")]
+    #[schema(example = "postal-codes")]
     pub regions: Option<String>,
     /// The column with an id of the row. The same id with other values is an error.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -7,7 +7,7 @@ use crate::error::{Error, Refusal};
 use crate::extract::Principal;
 use crate::openapi::problems;
 use crate::routes::parameters::{invalid_parameter, parameter};
-use app::analytics::{self, Map};
+use app::analytics::{self, Map, Value};
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
@@ -69,7 +69,7 @@ pub(crate) async fn region(
         None => Precision::Full,
     };
     let shape = analytics::region(&state.app, principal.account, &path.source, &path.rest, precision).await?;
-    let feature = feature(&shape, &[]);
+    let feature = feature(&shape, None);
     Ok(([(CONTENT_TYPE, MEDIA_TYPE)], feature).into_response())
 }
 
@@ -118,7 +118,7 @@ async fn reply(state: AppState, map: Map, area: Option<BoundingBox>) -> Result<R
                     text.push(',');
                 }
                 let sum = pages.map.values.get(&shape.code).copied().unwrap_or_default();
-                text.push_str(&feature(shape, &[("value", json!(sum.value)), ("n", json!(sum.n))]));
+                text.push_str(&feature(shape, Some(sum)));
             }
             let Some(last) = pages.shapes.last() else {
                 text.push_str("]}");
@@ -148,14 +148,12 @@ fn head(map: &Map, area: Option<BoundingBox>) -> String {
 }
 
 /// A feature. Its geometry is stored as GeoJSON text.
-fn feature(shape: &Shape, more: &[(&str, Json)]) -> String {
-    let mut properties = json!({"code": shape.code, "name": shape.name});
-    for (name, value) in more {
-        properties[*name] = value.clone();
-    }
+fn feature(shape: &Shape, sum: Option<Value>) -> String {
+    let (code, name) = (Json::from(shape.code.as_str()), Json::from(shape.name.as_deref()));
+    let sum = sum.map(|Value { value, n }| format!(r#","value":{},"n":{n}"#, json!(value)));
     format!(
-        r#"{{"type":"Feature","id":{},"properties":{properties},"geometry":{}}}"#,
-        Json::from(shape.code.as_str()),
+        r#"{{"type":"Feature","id":{code},"properties":{{"code":{code},"name":{name}{}}},"geometry":{}}}"#,
+        sum.unwrap_or_default(),
         shape.geometry
     )
 }

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use clap::{Args, Subcommand};
 use move_in::Service;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -193,14 +194,23 @@ fn required(name: &str) -> anyhow::Result<String> {
 
 /// The value of a variable, or the content of the file that the variable with the suffix `_FILE` names.
 pub(super) fn secret(name: &str) -> anyhow::Result<Option<String>> {
-    if let Some(value) = std::env::var_os(name).filter(|value| !value.is_empty()) {
+    if let Some(value) = variable(name) {
         let text = value.into_string();
         let text = text.map_err(|_| Usage(format!("{name} is not UTF-8")))?;
         return Ok(Some(text.trim().to_owned()));
     }
-    let Some(path) = std::env::var_os(format!("{name}_FILE")).filter(|path| !path.is_empty()) else {
+    let Some(path) = variable(&format!("{name}_FILE")) else {
         return Ok(None);
     };
     let text = std::fs::read_to_string(&path).map_err(|error| Usage(format!("{name}_FILE: {error}")))?;
     Ok(Some(text.trim().to_owned()))
+}
+
+/// The value of a variable, unless it is empty.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the secrets of this command are no settings of the service"
+)]
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }

@@ -1,6 +1,6 @@
 //! Typed client of the HTTP API of Rushes: login, and imports of manifests.
 //!
-//! Replies are those of the crate `api`, at most [`MAX_BYTES`] large. An error reply is the problem that the server
+//! Replies are those of the crate `api`, at most 16 MiB large. An error reply is the problem that the server
 //! sent. No redirect is followed, because the token would go with it.
 
 use api::auth::{LoginBody, Token};

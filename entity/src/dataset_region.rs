@@ -126,7 +126,7 @@ pub async fn bytes_within(
     area: Option<BoundingBox>,
     precision: Precision,
 ) -> Result<i64, DbErr> {
-    let length = Expr::cust_with_expr("LENGTH($1)", Expr::col(geometry(precision)));
+    let length = Expr::cust_with_expr("OCTET_LENGTH($1)", Expr::col(geometry(precision)));
     let rows = Entity::find()
         .select_only()
         .column_as(Func::sum(length).cast_as("BIGINT"), "bytes")

@@ -11,12 +11,13 @@
 //! of a record with more fields, only their number is kept.
 
 use crate::error::{Error, RecordError, shortened};
+use crate::fields::{Cells, Columns, cell};
 use crate::layout::Delimiter;
 use crate::limits::{COLUMNS, HEADER_BYTES};
 use crate::text::{Extent, Size, Text};
 use csv_core::{ReadRecordResult, ReaderBuilder};
-use serde_json::{Map, Value};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The parser of the records of a file.
 pub(crate) struct CsvRecords {
@@ -33,17 +34,6 @@ pub(crate) struct CsvRecords {
     output: usize,
     /// The line in which the current field begins.
     field_line: u64,
-}
-
-/// The names of the columns with their indices, sorted by name: a map is built faster from sorted keys.
-pub(crate) struct Columns(Vec<(String, usize)>);
-
-impl Columns {
-    pub(crate) fn new(names: &[String]) -> Self {
-        let mut columns: Vec<_> = names.iter().cloned().zip(0..).collect();
-        columns.sort();
-        Self(columns)
-    }
 }
 
 impl CsvRecords {
@@ -82,7 +72,7 @@ impl CsvRecords {
             return Err(Error::TooManyColumns { max: COLUMNS });
         }
         let columns: Vec<String> = (0..records.found())
-            .map(|index| records.cell(header, index).to_owned())
+            .map(|index| cell(header, &records.ends, index).to_owned())
             .collect();
         let mut seen = BTreeSet::new();
         for (index, name) in columns.iter().enumerate() {
@@ -139,22 +129,16 @@ impl CsvRecords {
         Ok(Some(Extent { byte, line, size, rest }))
     }
 
-    /// The cells of the record that was found last, by the names of the columns. Empty ones are left out.
-    pub(crate) fn row(&self, columns: &Columns) -> Result<Map<String, Value>, RecordError> {
-        let (found, expected) = (self.found(), columns.0.len());
+    /// The cells of the record that was found last.
+    pub(crate) fn row(&self, columns: &Arc<Columns>) -> Result<Cells, RecordError> {
+        let (found, expected) = (self.found(), columns.len());
         if found != expected {
             return Err(RecordError::ColumnCount { found, expected });
         }
         // The record is valid UTF-8, and only ASCII characters were removed from it.
-        let fields = std::str::from_utf8(self.written()).unwrap_or_default();
-        let mut row = Vec::with_capacity(expected);
-        for (name, index) in &columns.0 {
-            let cell = self.cell(fields, *index);
-            if !cell.is_empty() {
-                row.push((name.clone(), Value::from(cell)));
-            }
-        }
-        Ok(Map::from_iter(row))
+        let text = std::str::from_utf8(self.written()).unwrap_or_default().to_owned();
+        let ends = self.ends.get(..self.ended).unwrap_or_default().to_vec();
+        Ok(Cells::new(Arc::clone(columns), text, ends))
     }
 
     fn begin(&mut self, line: u64) {
@@ -217,12 +201,5 @@ impl CsvRecords {
     /// Number of fields of the record.
     fn found(&self) -> usize {
         self.ends_dropped + self.ended
-    }
-
-    /// A field of the record from the text of all of them.
-    fn cell<'a>(&self, fields: &'a str, index: usize) -> &'a str {
-        let end_of = |index| self.ends.get(index).copied().unwrap_or_default();
-        let begin = index.checked_sub(1).map_or(0, end_of);
-        fields.get(begin..end_of(index)).unwrap_or_default()
     }
 }

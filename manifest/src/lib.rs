@@ -39,6 +39,7 @@
 
 mod csv_records;
 mod error;
+mod fields;
 mod input;
 mod json;
 mod json_lines;
@@ -51,6 +52,7 @@ mod unpacked;
 mod zstd;
 
 pub use error::{Error, RecordError};
+pub use fields::{Cells, Fields};
 pub use layout::{Delimiter, Format, Layout, Packing};
 pub use limits::Limits;
 pub use reader::{Position, Reader, Record};

@@ -1,7 +1,8 @@
 //! The reader of a manifest: records, and the position from which reading can be continued.
 
-use crate::csv_records::{Columns, CsvRecords};
+use crate::csv_records::CsvRecords;
 use crate::error::{Error, RecordError};
+use crate::fields::{Columns, Fields};
 use crate::input::Input;
 use crate::json;
 use crate::json_lines;
@@ -11,8 +12,8 @@ use crate::recognize::{Recognized, recognize};
 use crate::text::{Extent, Size, Text};
 use crate::unpacked::Unpacked;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use std::io::{self, Read};
+use std::sync::Arc;
 
 /// The position between two records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,8 +35,8 @@ pub struct Record {
     pub line: u64,
     /// The offset of its first byte in the unpacked file.
     pub byte: u64,
-    /// The values by their names. Cells of CSV are strings; empty ones are left out.
-    pub content: Result<Map<String, Value>, RecordError>,
+    /// The values.
+    pub content: Result<Fields, RecordError>,
 }
 
 /// The reader of a manifest.
@@ -51,7 +52,7 @@ pub struct Reader {
 
 struct Csv {
     records: CsvRecords,
-    columns: Columns,
+    columns: Arc<Columns>,
 }
 
 impl Reader {
@@ -99,7 +100,7 @@ impl Reader {
         let csv = match &layout.format {
             Format::Csv { delimiter, columns } => Some(Csv {
                 records: CsvRecords::new(*delimiter, columns.len()),
-                columns: Columns::new(columns),
+                columns: Arc::new(Columns::new(columns)),
             }),
             Format::Jsonl => None,
         };
@@ -171,7 +172,7 @@ impl Reader {
         }))
     }
 
-    fn content(&self, extent: &Extent) -> Result<Map<String, Value>, RecordError> {
+    fn content(&self, extent: &Extent) -> Result<Fields, RecordError> {
         let bytes = match extent.size {
             Size::Held(bytes) => self.text.ahead().get(..bytes).unwrap_or_default(),
             Size::TooLarge(bytes) => {
@@ -183,8 +184,8 @@ impl Reader {
             byte: extent.byte + error.valid_up_to() as u64,
         })?;
         match &self.csv {
-            Some(csv) => csv.records.row(&csv.columns),
-            None => json::object(line),
+            Some(csv) => csv.records.row(&csv.columns).map(Fields::Cells),
+            None => json::object(line).map(Fields::Object),
         }
     }
 }

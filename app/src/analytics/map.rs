@@ -98,7 +98,9 @@ pub async fn region(app: &Core, user: UserId, name: &str, code: &str, precision:
         let detail = format!("{name} has facts; accepted: a dataset of regions");
         return Err(Refusal::new(Code::DatasetNotFound).detail(detail).into());
     }
-    let version = found.loaded().ok_or(Code::RegionNotFound)?;
+    // No code has control characters, and Postgres takes no NUL.
+    let version = found.loaded().filter(|_| !code.contains(char::is_control));
+    let version = version.ok_or(Code::RegionNotFound)?;
     let shape = dataset_region::find(&app.db, version, code, precision);
     Ok(app.with_timeout(shape).await?.ok_or(Code::RegionNotFound)?)
 }

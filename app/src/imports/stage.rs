@@ -15,6 +15,7 @@ use entity::import_row::{self, State};
 use entity::{Json, video};
 use futures::TryStreamExt;
 use manifest::{Limits, Position, Reader, Record};
+use serde_json::Map;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -129,37 +130,47 @@ fn read_all(mut reader: Reader, sheet: &Sheet, send: &mpsc::Sender<Parsed>) -> R
         let begin = reader.position().byte;
         let record = reader.next();
         let end = reader.position();
-        let is_end = !matches!(record, Ok(Some(_)));
-        if let Ok(Some(record)) = &record {
-            let length = end.byte.saturating_sub(begin);
-            rows.push(checked(sheet, record, length));
-            bytes += usize::try_from(length).unwrap_or(usize::MAX);
-        }
-        if rows.len() >= BATCH_ROWS || bytes >= BATCH_BYTES || (is_end && !rows.is_empty()) {
+        let ended = match record {
+            Ok(Some(record)) => {
+                let length = end.byte.saturating_sub(begin);
+                rows.push(checked(sheet, record, length));
+                bytes += usize::try_from(length).unwrap_or(usize::MAX);
+                None
+            }
+            Ok(None) => Some(Ok(())),
+            Err(error) => Some(Err(error)),
+        };
+        if rows.len() >= BATCH_ROWS || bytes >= BATCH_BYTES || (ended.is_some() && !rows.is_empty()) {
             let rows = std::mem::take(&mut rows);
             bytes = 0;
             if send.blocking_send(Parsed::Batch(Batch { rows, end })).is_err() {
                 return Ok(());
             }
         }
-        if is_end {
-            return record.map(drop);
+        if let Some(ended) = ended {
+            return ended;
         }
     }
 }
 
 /// Returns `true` if a text or a key contains NUL, which Postgres cannot store.
-fn has_nul(value: &Json) -> bool {
+fn has_nul(fields: &Map<String, Json>) -> bool {
+    fields
+        .iter()
+        .any(|(name, value)| name.contains('\0') || is_with_nul(value))
+}
+
+fn is_with_nul(value: &Json) -> bool {
     match value {
         Json::String(text) => text.contains('\0'),
-        Json::Array(values) => values.iter().any(has_nul),
-        Json::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        Json::Array(values) => values.iter().any(is_with_nul),
+        Json::Object(fields) => has_nul(fields),
         _ => false,
     }
 }
 
 /// A row of `bytes` bytes as it is stored: pending, or with its error.
-fn checked(sheet: &Sheet, record: &Record, bytes: u64) -> import_row::Model {
+fn checked(sheet: &Sheet, record: Record, bytes: u64) -> import_row::Model {
     let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let mut row = import_row::Model {
         import_id: sheet.import,
@@ -177,30 +188,28 @@ fn checked(sheet: &Sheet, record: &Record, bytes: u64) -> import_row::Model {
         video_id: None,
         duplicate_of: None,
     };
-    let error = match &record.content {
-        Ok(fields) if has_nul(&Json::Object(fields.clone())) => RowError {
-            field: String::new(),
-            code: Code::RowInvalid,
-            detail: "a NUL character; accepted: none".to_owned(),
-        },
-        Ok(_) if bytes > sheet.max_row_bytes() as u64 => RowError {
-            field: String::new(),
-            code: Code::RowTooLarge,
-            detail: format!("{bytes} bytes; accepted: up to {}", sheet.max_row_bytes()),
-        },
-        Ok(fields) => {
-            row.fields = Some(Json::Object(fields.clone()));
-            match sheet.check(fields) {
-                Ok(key) => {
-                    row.row_key = key.map(|key| hex::encode(Sha256::digest(key)));
-                    return row;
-                }
-                Err(error) => error,
-            }
+    let fields = match record.content {
+        Ok(fields) => fields.into_object(),
+        Err(error) => {
+            set_error(&mut row, unreadable(&error));
+            return row;
         }
-        Err(error) => unreadable(error),
     };
-    set_error(&mut row, error);
+    if has_nul(&fields) {
+        let detail = "a NUL character; accepted: none";
+        set_error(&mut row, RowError::new("", Code::RowInvalid, detail));
+        return row;
+    }
+    if bytes > sheet.max_row_bytes() as u64 {
+        let detail = format!("{bytes} bytes; accepted: up to {}", sheet.max_row_bytes());
+        set_error(&mut row, RowError::new("", Code::RowTooLarge, &detail));
+        return row;
+    }
+    match sheet.check(&fields) {
+        Ok(key) => row.row_key = key.map(|key| hex::encode(Sha256::digest(key))),
+        Err(error) => set_error(&mut row, error),
+    }
+    row.fields = Some(Json::Object(fields));
     row
 }
 

@@ -1,6 +1,7 @@
 //! The columns of datasets.
 
 use crate::analytics::Bucket;
+use crate::recipe::Name;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -132,6 +133,14 @@ impl FactColumns {
         check_column("time", &self.time)?;
         for (field, column) in [("region", &self.region), ("id", &self.id)] {
             column.iter().try_for_each(|column| check_column(field, column))?;
+        }
+        if let Some(name) = &self.regions
+            && name.parse::<Name>().is_err()
+        {
+            return Err(ColumnsError::new(
+                "regions",
+                "accepted: the name of a dataset of regions",
+            ));
         }
         if self.regions.is_some() && self.region.is_none() {
             let detail = "absent; accepted: the column with the code of the region";

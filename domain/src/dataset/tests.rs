@@ -97,6 +97,7 @@ fn columns_are_checked() {
         (json!({"scales": {"sum": 7}}), "scales.sum"),
         (json!({"scales": {"other": 1}}), "scales.other"),
         (json!({"regions": "codes"}), "region"),
+        (json!({"regions": "no\u{0}name", "region": "r"}), "regions"),
     ] {
         assert_eq!(facts(changes.clone()), Err(field.to_owned()), "{changes}");
     }

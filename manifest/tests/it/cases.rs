@@ -29,7 +29,7 @@ fn contents(file: impl Into<Vec<u8>>) -> Vec<Value> {
     let records = rows(open(file, Limits::default()).unwrap());
     records
         .into_iter()
-        .map(|record| Value::Object(record.content.unwrap()))
+        .map(|record| Value::Object(record.content.unwrap().into_object()))
         .collect()
 }
 

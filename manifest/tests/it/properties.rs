@@ -117,7 +117,7 @@ proptest! {
             let found = positions(reader);
             let read: Vec<_> = found
                 .iter()
-                .map(|(_, record)| (record.byte, record.line, record.content.clone().unwrap()))
+                .map(|(_, record)| (record.byte, record.line, record.content.clone().unwrap().into_object()))
                 .collect();
             prop_assert_eq!(&read, &expected.rows);
             let records: Vec<Record> = found.iter().map(|(_, record)| record.clone()).collect();

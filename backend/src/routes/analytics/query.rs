@@ -8,9 +8,12 @@ use axum::extract::{FromRequestParts, Query as Pairs};
 use axum::http::request::Parts;
 use domain::Code;
 use domain::analytics::{BoundingBox, Bucket, parse_instant};
+use domain::recipe::Name;
 use std::collections::BTreeMap;
 use utoipa::IntoParams;
 
+/// Maximum length of a word of a fact in characters.
+const WORD_CHARS: usize = 100;
 /// Maximum number of regions of a query.
 const MAX_REGIONS: usize = 500;
 /// The parameters of all queries, besides those of groups.
@@ -58,10 +61,13 @@ impl<S: Send + Sync> FromRequestParts<S> for SourcePath {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
         let pairs: Vec<(String, String)> = read_path(parts, Code::DatasetNotFound).await?;
         let mut values = pairs.into_iter().map(|(_, value)| value);
-        Ok(Self {
-            source: values.next().unwrap_or_default(),
-            rest: values.next().unwrap_or_default(),
-        })
+        let (source, rest) = (values.next().unwrap_or_default(), values.next().unwrap_or_default());
+        if source.parse::<Name>().is_err() {
+            return Err(Refusal::new(Code::DatasetNotFound)
+                .detail("accepted: the name of a dataset")
+                .into());
+        }
+        Ok(Self { source, rest })
     }
 }
 
@@ -126,6 +132,7 @@ fn facts(pairs: &[(String, String)]) -> Result<Query, Refusal> {
         return Err(refusal.detail("accepted: a time after from"));
     }
     let regions: Vec<String> = values(pairs, "region").collect();
+    regions.iter().try_for_each(|region| check_word("region", region))?;
     if regions.len() > MAX_REGIONS {
         let accepted = format!("up to {MAX_REGIONS} regions");
         return Err(invalid_parameter("region", &regions.len().to_string(), &accepted));
@@ -136,6 +143,7 @@ fn facts(pairs: &[(String, String)]) -> Result<Query, Refusal> {
         if groups.iter().any(|(given, _)| given == name) {
             return Err(invalid_parameter(&format!("{GROUP}{name}"), word, "the parameter once"));
         }
+        check_word(&format!("{GROUP}{name}"), word)?;
         groups.push((name.to_owned(), word.clone()));
     }
     Ok(Query {
@@ -146,6 +154,18 @@ fn facts(pairs: &[(String, String)]) -> Result<Query, Refusal> {
         area: parameter(pairs, "bbox")?.map(area).transpose()?,
         groups,
     })
+}
+
+/// Refuses words that no fact can have.
+fn check_word(parameter: &str, word: &str) -> Result<(), Refusal> {
+    if word.chars().count() <= WORD_CHARS && !word.contains(char::is_control) {
+        return Ok(());
+    }
+    Err(invalid_parameter(
+        parameter,
+        &word.replace(char::is_control, "\u{fffd}"),
+        "up to 100 characters in one line",
+    ))
 }
 
 fn values<'a>(pairs: &'a [(String, String)], name: &'a str) -> impl Iterator<Item = String> + 'a {

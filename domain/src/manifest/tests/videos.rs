@@ -271,7 +271,7 @@ fn metadata_and_unknown_fields_are_refused() {
         (json!({"a": "x".repeat(16_384)}), "up to 16384 bytes"),
     ];
     assert_values_refused("meta", Code::MetadataInvalid, objects);
-    for field in ["visibility", "meta.", "video_id"] {
+    for field in ["views", "meta.", "video_id"] {
         let detail = format!("{field:?}; accepted: source_url, upload_id,");
         assert_values_refused(field, Code::ColumnUnknown, vec![(json!(1), &detail)]);
         assert_values_refused(field, Code::ColumnUnknown, vec![(json!(null), "lon, meta, meta.NAME")]);

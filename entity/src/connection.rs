@@ -104,6 +104,9 @@ pub async fn write<T, E: From<DbErr>>(
         Err(error) => {
             if is_sqlite {
                 sqlite::retire(transaction).await;
+            } else if let Err(failed) = transaction.rollback().await {
+                // Awaited, so that no lock is held when the caller goes on. Without the connection, there is none.
+                tracing::debug!(%failed, "failed to roll back; the connection is lost");
             }
             Err(error)
         }

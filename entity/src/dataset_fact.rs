@@ -220,9 +220,10 @@ pub async fn sums(
         }
     };
     let mut query = Entity::find().select_only().filter(condition(filter));
-    query = query.column_as(at.clone(), "at");
+    query = query.column_as(at, "at");
     if unit.is_some() {
-        query = query.group_by(at.clone()).order_by_asc(at);
+        // By the name of the column: Postgres takes an expression with other parameters for another expression.
+        query = query.group_by(Expr::col("at")).order_by_asc(Expr::col("at"));
     }
     for (dimension, name) in dimensions.into_iter().zip(["key", "cross"]) {
         query = match dimension {

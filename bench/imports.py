@@ -3,7 +3,8 @@
 `import.parse`: rows a second of the crate `manifest` beside those of the crate `csv`, both in memory, in turns.
 
 `import.sqlite`, `import.postgres`: rows a second that a dry run copies into the database, from the first row to the last.
-`import.memory`: peak memory of the process with SQLite while it copies, minus that before. The file is in the storage then.
+`import.memory`: peak memory of the process with SQLite until all rows are copied, minus that before the file is sent. So the
+upload counts too, and what a new process loads at its first import.
 """
 
 import json
@@ -35,7 +36,7 @@ def run() -> Iterator[Row]:
         with embedded() as service:
             speed, grown = copied(service, file)
         yield alone("import.sqlite", speed, "/s", at_least=15_000, detail=f"{ROWS:,} rows, {file.stat().st_size / MIB:.0f} MiB")
-        yield alone("import.memory", grown / MIB, "MiB", at_most=64, detail="growth of the process from the first row to the last")
+        yield alone("import.memory", grown / MIB, "MiB", at_most=64, detail="growth of the process from before the upload to the last row")
         with production() as service:
             speed, _ = copied(service, file)
         yield alone("import.postgres", speed, "/s", at_least=10_000, detail=f"{ROWS:,} rows")

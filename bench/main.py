@@ -13,9 +13,9 @@ from measure import HEADER, Row
 
 NAMES = (
     "upload uploads idrl encode rungs copy trim stills quality overhead small pickup recovery api login slow delivery library"
-    " events webhooks import"
+    " events webhooks import lookup"
 ).split()
-MODULES = {"copy": "copying", "uploads": "tus", "import": "imports"}  # `copy` is a module, `import` a keyword
+MODULES = {"copy": "copying", "uploads": "tus", "import": "imports", "lookup": "lookups"}  # `copy` is a module, `import` a keyword
 LIMIT_S = 900  # timeout of one benchmark; each takes less than a third of it on two cores
 
 

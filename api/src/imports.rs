@@ -1,6 +1,7 @@
 //! Imports of manifests.
 
 use chrono::{DateTime, Utc};
+use domain::lookup::LookupStatus;
 use domain::manifest::{ImportStatus, Kind, RowStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,6 +28,10 @@ pub struct ImportView {
     pub bytes_read: i64,
     /// The rows that were read, by status.
     pub rows: RowCounts,
+    /// The rows whose points were looked up, by the result.
+    pub lookup: LookupCounts,
+    /// The import waits for the lookup service, which does not answer.
+    pub waiting_for_lookup: bool,
     /// The error of the manifest; only if the status is `failed`.
     pub error: Option<ImportError>,
     /// The time at which it was sent.
@@ -53,6 +58,18 @@ pub struct RowCounts {
     pub duplicate: i64,
     /// Rows with an error.
     pub error: i64,
+}
+
+/// The numbers of rows of an import whose points were looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ImportLookupCounts)]
+pub struct LookupCounts {
+    /// Rows whose points the service knows.
+    pub found: i64,
+    /// Rows whose points the service does not know.
+    pub no_data: i64,
+    /// Rows for which there was no valid answer.
+    pub failed: i64,
 }
 
 /// The error of a manifest.
@@ -93,6 +110,13 @@ pub struct ImportRowView {
     pub video_id: Option<i64>,
     /// The row with the same external id or the same values.
     pub duplicate_of: Option<i64>,
+    /// The lookup of the point of the row.
+    pub lookup: LookupStatus,
+    /// The answer of the lookup service; only if `lookup` is `found`.
+    #[schema(value_type = Option<Object>)]
+    pub lookup_result: Option<Value>,
+    /// The code of the error of the lookup; only if `lookup` is `failed`.
+    pub lookup_error: Option<String>,
     /// The values of the manifest; absent for a row that could not be read.
     #[schema(value_type = Option<Object>)]
     pub fields: Option<Value>,

@@ -2,7 +2,7 @@
 
 use crate::tasks::{ErrorCode, Percent};
 use chrono::{DateTime, Utc};
-use domain::{Status, UploadStatus};
+use domain::{Status, UploadPurpose, UploadStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -121,6 +121,8 @@ pub struct PresignedUploadBody {
     /// The media type of the file. One that is certainly no video and no audio is refused.
     #[schema(example = "video/mp4")]
     pub content_type: Option<String>,
+    /// `manifest` for the file of an import. By default `video`.
+    pub purpose: Option<UploadPurpose>,
 }
 
 /// A new presigned upload.

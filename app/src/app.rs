@@ -7,6 +7,7 @@ use crate::accounts::throttle::AttemptLimiter;
 use crate::events::EventStreams;
 use crate::imports::Watchers;
 use crate::library::Library;
+use crate::lookups;
 use crate::sealing::{self, Sealer};
 use crate::searches::OpenTickets;
 use crate::uploads::active::ActiveUploads;
@@ -38,6 +39,8 @@ pub struct Settings {
     pub upload_ttl: Duration,
     /// Addresses that fetches of files and webhooks may reach.
     pub outbound: Policy,
+    /// The service that looks up the points of manifests; `None` where the operator has named none.
+    pub lookups: Option<lookups::Settings>,
     /// Encrypts secrets of users; `None` where the operator has given no key.
     pub sealer: Option<Sealer>,
 }
@@ -54,6 +57,7 @@ impl Default for Settings {
             query_timeout: Duration::from_secs(30),
             upload_ttl: Duration::from_hours(24),
             outbound: Policy::default(),
+            lookups: None,
             sealer: None,
         }
     }

@@ -4,7 +4,7 @@
 
 use crate::app::Core;
 use crate::idempotency::KeyGuard;
-use crate::imports::{self, NewImport, Target};
+use crate::imports::{self, Begun, NewImport, Target};
 use crate::{Error, Refusal};
 use domain::dataset::{ColumnsError, DatasetKind, FactColumns, RegionColumns, is_reserved};
 use domain::recipe::Name;
@@ -122,18 +122,15 @@ pub async fn remove(app: &Core, dataset: &dataset::Model) -> Result<(), Error> {
 pub async fn load<R: Serialize + Send + Sync + 'static>(
     app: &Core,
     dataset: &dataset::Model,
-    new: NewImport,
+    mut new: NewImport,
     guard: KeyGuard,
     reply: fn(&import::Model) -> R,
-) -> Result<R, Error> {
-    let new = NewImport {
-        dataset: Some(Target {
-            id: dataset.id,
-            name: dataset.name.clone(),
-            columns: dataset.columns.clone(),
-        }),
-        ..new
-    };
+) -> Result<Begun<R>, Error> {
+    new.options.dataset = Some(Target {
+        id: dataset.id,
+        name: dataset.name.clone(),
+        columns: dataset.columns.clone(),
+    });
     imports::create(app, UserId(dataset.user_id), new, guard, reply).await
 }
 

@@ -22,6 +22,7 @@ mod image_header;
 pub mod images;
 pub mod imports;
 pub mod library;
+pub mod lookups;
 mod new_file;
 pub mod plans;
 pub mod presets;

@@ -4,11 +4,13 @@
 
 pub(crate) mod active;
 mod checksum;
+mod complete_upload;
 pub mod fetched;
 pub mod guests;
 mod imported;
 mod lease;
-mod lifetime;
+mod limits;
+mod manifest_file;
 mod new_file;
 pub mod presigned;
 mod receive;
@@ -19,6 +21,8 @@ mod uploader;
 
 pub use checksum::{Algorithm, Checksum};
 pub use imported::ImportedVideo;
+pub use manifest_file::ManifestFile;
+pub(crate) use manifest_file::OpenManifest;
 pub use source_file::File;
 pub use uploader::Uploader;
 

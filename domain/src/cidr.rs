@@ -52,6 +52,20 @@ fn bits(address: IpAddr) -> u128 {
     }
 }
 
+/// The block of one address.
+impl From<IpAddr> for Cidr {
+    fn from(address: IpAddr) -> Self {
+        let network = match address {
+            IpAddr::V4(address) => address.to_ipv6_mapped(),
+            IpAddr::V6(address) => address,
+        };
+        Self {
+            network: network.to_bits(),
+            mask: u128::MAX,
+        }
+    }
+}
+
 impl FromStr for Cidr {
     type Err = InvalidCidr;
 

@@ -14,6 +14,7 @@
 //! - [`media_type`]: the media types of the files of a set.
 //! - [`video`]: what the owner of a video writes into it.
 //! - [`manifest`]: the columns and rows of the files of bulk imports.
+//! - [`lookup`]: what a service of the operator tells about points.
 //! - [`dataset`], [`analytics`]: tables of facts and regions; the units of time and boxes by which they are queried.
 //! - [`account`], [`scope`]: names and passwords, and what the holder of a credential may do.
 
@@ -31,9 +32,11 @@ pub mod folding;
 pub mod language;
 pub mod library;
 pub mod limits;
+pub mod lookup;
 pub mod manifest;
 pub mod media_type;
 pub mod mpeg_ts;
+mod nul;
 pub mod plan;
 pub mod preset;
 pub mod probe;
@@ -61,6 +64,7 @@ pub use language::Language;
 pub use library::Visibility;
 pub use limits::Limits;
 pub use media_type::media_type_of_file;
+pub use nul::{has_nul, has_nul_field};
 pub use plan::{Plan, plan};
 pub use probe::Probe;
 pub use recipe::Recipe;
@@ -68,6 +72,6 @@ pub use report::TaskReport;
 pub use scope::Scopes;
 pub use task::{Status, TaskId, UserId, WorkerId};
 pub use time::{Rational, Span, Timecode};
-pub use upload::UploadStatus;
+pub use upload::{UploadPurpose, UploadStatus};
 pub use video::VideoId;
 pub use webhook::DeliveryStatus;

@@ -19,7 +19,7 @@
 mod lease;
 mod retention;
 
-pub use lease::{Checkpoint, ImportLease, take_due};
+pub use lease::{Checkpoint, ImportLease, LookupCounts, take_due};
 pub use retention::{Removable, expire, outdated, removable, remove};
 
 use crate::dataset::Version;
@@ -86,6 +86,15 @@ pub struct Model {
     pub is_removed: bool,
     /// Its rows and its file are removed, or are being removed, because it ended long ago.
     pub is_expired: bool,
+    /// Points of rows up to this one were looked up; `None` if rows are not looked up.
+    pub lookup_row: Option<i64>,
+    /// A row whose lookup fails has an error.
+    pub lookup_required: bool,
+    /// Number of steps in a row that waited for the lookup service.
+    pub lookup_waits: i64,
+    pub lookup_found: i64,
+    pub lookup_no_data: i64,
+    pub lookup_failed: i64,
 }
 
 /// [`ImportStatus`] as a text column.
@@ -148,6 +157,12 @@ impl Model {
         !OPEN.contains(&self.status)
     }
 
+    /// The import waits for the lookup service.
+    #[must_use]
+    pub fn is_waiting_for_lookup(&self) -> bool {
+        self.lookup_waits > 0 && !self.has_ended()
+    }
+
     /// The number of rows in a state.
     #[must_use]
     pub const fn count(&self, status: RowStatus) -> i64 {
@@ -187,6 +202,9 @@ pub struct New {
     pub dedup: Option<String>,
     pub dataset_id: Option<i64>,
     pub dataset_columns: Option<Json>,
+    /// Look up the points of rows.
+    pub looks_up: bool,
+    pub lookup_required: bool,
 }
 
 /// Inserts an import. Call it in [`crate::user::write`]. For a `dedup` that another import of the account has, the
@@ -229,6 +247,12 @@ pub async fn create(db: &DatabaseTransaction, user: UserId, new: New) -> Result<
         finished_at: Set(None),
         is_removed: Set(false),
         is_expired: Set(false),
+        lookup_row: Set(new.looks_up.then_some(0)),
+        lookup_required: Set(new.lookup_required),
+        lookup_waits: Set(0),
+        lookup_found: Set(0),
+        lookup_no_data: Set(0),
+        lookup_failed: Set(0),
     };
     row.insert(db).await
 }
@@ -318,11 +342,12 @@ pub async fn cancel(db: &impl ConnectionTrait, id: i64) -> Result<bool, DbErr> {
     Ok(canceled.rows_affected == 1)
 }
 
-/// Lets an ended import run again, whose rows in `error` were set back. Call it in [`crate::user::write`].
+/// Lets an ended import run again, whose rows in `error` were set back. `lookups` of them are looked up again. Call it
+/// in [`crate::user::write`].
 ///
 /// # Errors
 /// Any database error.
-pub async fn reopen(db: &DatabaseTransaction, id: i64, rows: u64) -> Result<(), DbErr> {
+pub async fn reopen(db: &DatabaseTransaction, id: i64, rows: u64, lookups: u64) -> Result<(), DbErr> {
     let update = Entity::update_many()
         .filter(Column::Id.eq(id))
         .col_expr(Column::Status, Expr::value(Status::Running))
@@ -330,6 +355,14 @@ pub async fn reopen(db: &DatabaseTransaction, id: i64, rows: u64) -> Result<(), 
         .col_expr(Column::Failures, Expr::value(0))
         .col_expr(Column::RunAtMs, Expr::value(0_i64));
     let update = shift(update, RowStatus::Error, RowStatus::Pending, rows);
+    let update = if lookups > 0 {
+        let failed = Expr::col(Column::LookupFailed).sub(i64::try_from(lookups).unwrap_or(i64::MAX));
+        update
+            .col_expr(Column::LookupRow, Expr::value(0_i64))
+            .col_expr(Column::LookupFailed, failed)
+    } else {
+        update
+    };
     update.exec(db).await.map(drop)
 }
 

@@ -9,7 +9,12 @@
 //! Each change of a state has the condition that the row is in the state before it, and changes the counts of the
 //! import in the same transaction.
 
+mod lookups;
+
+pub use lookups::{LookedUp, Waiting, fail_pending, look_up_again, set_lookups, waiting};
+
 use crate::import;
+use domain::lookup::LookupStatus;
 use domain::manifest::RowStatus;
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
@@ -45,6 +50,39 @@ pub struct Model {
     pub video_id: Option<i64>,
     /// The row of the same import with the same key.
     pub duplicate_of: Option<i64>,
+    /// The point that is looked up, as [`domain::lookup::Point`] writes it.
+    pub point: Option<String>,
+    /// The lookup of the point; `None` if it is not looked up.
+    pub lookup: Option<Lookup>,
+    /// The answer of the lookup service.
+    pub lookup_result: Option<Json>,
+    /// The code of the error of the lookup.
+    pub lookup_error: Option<String>,
+}
+
+/// [`LookupStatus`] as a text column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[allow(missing_docs, reason = "see `LookupStatus`")]
+pub enum Lookup {
+    Waiting,
+    Found,
+    NoData,
+    Failed,
+}
+
+impl Lookup {
+    /// The state of a row; `None` is that of a row that is not looked up.
+    #[must_use]
+    pub const fn status(lookup: Option<Self>) -> LookupStatus {
+        match lookup {
+            None => LookupStatus::Off,
+            Some(Self::Waiting) => LookupStatus::Waiting,
+            Some(Self::Found) => LookupStatus::Found,
+            Some(Self::NoData) => LookupStatus::NoData,
+            Some(Self::Failed) => LookupStatus::Failed,
+        }
+    }
 }
 
 /// [`RowStatus`] as a text column.
@@ -92,6 +130,9 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
+/// Rows of one statement: SQLite accepts 32,766 values.
+const ROWS_OF_STATEMENT: usize = 1_000;
+
 /// The end of a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "explained by the columns")]
@@ -108,10 +149,16 @@ pub struct Ended {
 /// # Errors
 /// Any database error.
 pub async fn insert(db: &DatabaseTransaction, rows: Vec<Model>) -> Result<(), DbErr> {
-    if rows.is_empty() {
-        return Ok(());
+    let mut rows = rows.into_iter().peekable();
+    while rows.peek().is_some() {
+        let some = rows.by_ref().take(ROWS_OF_STATEMENT).map(active);
+        Entity::insert_many(some).exec_without_returning(db).await?;
     }
-    let rows = rows.into_iter().map(|row| ActiveModel {
+    Ok(())
+}
+
+fn active(row: Model) -> ActiveModel {
+    ActiveModel {
         import_id: Set(row.import_id),
         row: Set(row.row),
         byte: Set(row.byte),
@@ -126,8 +173,11 @@ pub async fn insert(db: &DatabaseTransaction, rows: Vec<Model>) -> Result<(), Db
         task_id: Set(row.task_id),
         video_id: Set(row.video_id),
         duplicate_of: Set(row.duplicate_of),
-    });
-    Entity::insert_many(rows).exec_without_returning(db).await.map(drop)
+        point: Set(row.point),
+        lookup: Set(row.lookup),
+        lookup_result: Set(row.lookup_result),
+        lookup_error: Set(row.lookup_error),
+    }
 }
 
 /// The rows of an import with one of these keys, with their numbers.
@@ -156,6 +206,17 @@ pub async fn find(db: &impl ConnectionTrait, import: i64, row: i64) -> Result<Op
 pub async fn in_state(db: &impl ConnectionTrait, import: i64, state: State, limit: u64) -> Result<Vec<Model>, DbErr> {
     let rows = Entity::find().filter(Column::ImportId.eq(import));
     let rows = rows.filter(Column::Status.eq(state)).order_by_asc(Column::Row);
+    rows.limit(limit).all(db).await
+}
+
+/// Pending rows up to a row, in the order of the file.
+///
+/// # Errors
+/// Any database error.
+pub async fn pending(db: &impl ConnectionTrait, import: i64, up_to: i64, limit: u64) -> Result<Vec<Model>, DbErr> {
+    let rows = Entity::find().filter(Column::ImportId.eq(import));
+    let rows = rows.filter(Column::Status.eq(State::Pending));
+    let rows = rows.filter(Column::Row.lte(up_to)).order_by_asc(Column::Row);
     rows.limit(limit).all(db).await
 }
 
@@ -262,14 +323,21 @@ fn ending(row: &Model, from: RowStatus, to: RowStatus, ended: Ended) -> UpdateMa
     in_state_of(row, from.into()).set(values)
 }
 
-/// Ends up to `limit` pending rows, which the caller counts. Returns their number.
+/// Ends up to `limit` pending rows up to the row `up_to`, which the caller counts. Returns their number.
 ///
 /// # Errors
 /// Any database error.
-pub async fn end_pending(db: &DatabaseTransaction, import: i64, to: RowStatus, limit: u64) -> Result<u64, DbErr> {
+pub async fn end_pending(
+    db: &DatabaseTransaction,
+    import: i64,
+    to: RowStatus,
+    up_to: i64,
+    limit: u64,
+) -> Result<u64, DbErr> {
     let rows = Entity::find().select_only().column(Column::Row);
     let rows = rows.filter(Column::ImportId.eq(import));
-    let rows = rows.filter(Column::Status.eq(State::Pending)).order_by_asc(Column::Row);
+    let rows = rows.filter(Column::Status.eq(State::Pending));
+    let rows = rows.filter(Column::Row.lte(up_to)).order_by_asc(Column::Row);
     let last: Option<i64> = rows.limit(limit).into_tuple().all(db).await?.pop();
     let Some(last) = last else { return Ok(0) };
     let update = Entity::update_many()

@@ -44,6 +44,7 @@ pub mod import_row;
 pub mod lease;
 pub mod library_change;
 mod log;
+pub mod lookup;
 pub mod output;
 pub mod preset;
 mod raw_json;

@@ -28,7 +28,7 @@ pub use guest::{expire_of_guests, fail, received_from_guests};
 pub use lease::{Checkpoint, EmptyFile, Holding, Ownership, UploadLease};
 
 use crate::fetch;
-use domain::UserId;
+use domain::{UploadPurpose, UserId};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::Query;
 use sea_orm::{Condition, DatabaseTransaction, ExprTrait, QueryOrder, QuerySelect};
@@ -89,6 +89,26 @@ pub struct Model {
     pub error_code: Option<String>,
     /// Its detail.
     pub error_detail: Option<String>,
+    pub purpose: Purpose,
+}
+
+/// [`UploadPurpose`] as a text column.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[allow(missing_docs, reason = "see `UploadPurpose`")]
+pub enum Purpose {
+    #[default]
+    Video,
+    Manifest,
+}
+
+impl From<Purpose> for UploadPurpose {
+    fn from(purpose: Purpose) -> Self {
+        match purpose {
+            Purpose::Video => Self::Video,
+            Purpose::Manifest => Self::Manifest,
+        }
+    }
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -177,6 +197,8 @@ pub struct New {
     pub part_bytes: u64,
     /// The guest who sends the file.
     pub guest: Option<Guest>,
+    /// What the file is for.
+    pub purpose: UploadPurpose,
 }
 
 /// A guest who sends a file.
@@ -222,6 +244,7 @@ pub async fn create(db: &DatabaseTransaction, user: UserId, new: &New, lifetime:
             Column::MaxBytes,
             Expr::value(new.guest.as_ref().map(|guest| stored(guest.max_bytes))),
         ),
+        (Column::Purpose, new.purpose.as_str().into()),
     ];
     let (columns, values): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
     let insert = Query::insert()

@@ -28,6 +28,7 @@ fn message(import: imports::Import) -> v1::Import {
         seconds,
         nanos: i32::try_from(nanos).unwrap_or_default(),
     };
+    let waiting_for_lookup = import.is_waiting_for_lookup();
     let detail = import.error_detail.unwrap_or_default();
     let created_at = import.created_at;
     let finished_at = import.finished_at;
@@ -51,6 +52,12 @@ fn message(import: imports::Import) -> v1::Import {
         file_name: import.file_name,
         sha256: import.sha256,
         created_at: Some(at(created_at.timestamp(), created_at.timestamp_subsec_nanos())),
+        lookup: Some(v1::LookupCounts {
+            found: import.lookup_found,
+            no_data: import.lookup_no_data,
+            failed: import.lookup_failed,
+        }),
+        waiting_for_lookup,
         finished_at: finished_at.map(|time| at(time.timestamp(), time.timestamp_subsec_nanos())),
     }
 }

@@ -1,4 +1,5 @@
-//! The only HTTP client for addresses that users give: imports by URL, webhooks, buckets of customers.
+//! The only HTTP client for addresses that users give: imports by URL, webhooks, buckets of customers. It
+//! asks the lookup service of the operator too.
 //!
 //! # Problem
 //!
@@ -62,7 +63,7 @@ pub use error::{Error, Phase};
 pub use headers::Headers;
 pub use limits::Limits;
 pub use policy::{BadException, Policy};
-pub use post::{Post, Reply};
+pub use post::{Answer, Post, Reply};
 pub use reqwest::StatusCode;
 pub use resolver::{Resolver, SystemResolver};
 pub use send::{Incoming, Outgoing};

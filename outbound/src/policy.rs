@@ -43,6 +43,21 @@ impl FromStr for Policy {
 }
 
 impl Policy {
+    /// The policy for a URL that the operator has set: its host may have any address.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] without a host.
+    pub fn of_operator(url: &str) -> Result<Self, Error> {
+        let url = Url::parse(url).map_err(|_| Error::Invalid)?;
+        let mut policy = Self::default();
+        match url.host().ok_or(Error::Invalid)? {
+            Host::Domain(name) => policy.hosts.push(bare(name).to_owned()),
+            Host::Ipv4(address) => policy.networks.push(IpAddr::V4(address).into()),
+            Host::Ipv6(address) => policy.networks.push(IpAddr::V6(address).into()),
+        }
+        Ok(policy)
+    }
+
     /// Checks the host of a URL if it is a literal address, which no lookup will see.
     pub(crate) fn check_literal(&self, url: &Url) -> Result<(), Error> {
         let address = match url.host() {
@@ -81,6 +96,22 @@ mod tests {
 
     fn address(text: &str) -> IpAddr {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_host_that_the_operator_has_set_may_have_any_address() {
+        for (url, name) in [
+            ("http://geo.lan:8080/lookup", "geo.lan"),
+            ("http://127.0.0.1/", "geo.lan"),
+            ("http://[::1]:80/", "geo.lan"),
+        ] {
+            let policy = Policy::of_operator(url).unwrap();
+            assert!(policy.check_literal(&url.parse().unwrap()).is_ok(), "{url}");
+            let is_name = url.contains(name);
+            assert_eq!(policy.check_lookup(name, &[address("10.0.0.1")]).is_ok(), is_name);
+            assert!(policy.check_lookup("other.lan", &[address("10.0.0.1")]).is_err());
+        }
+        assert!(Policy::of_operator("mailto:ana@example.com").is_err());
     }
 
     #[test]

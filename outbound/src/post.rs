@@ -1,4 +1,4 @@
-//! POST of a JSON body, such as the delivery of a webhook.
+//! POST of a JSON body: the delivery of a webhook, or a question to a service.
 
 use crate::client::Client;
 use crate::error::Error;
@@ -6,8 +6,8 @@ use crate::headers::{Headers, retry_after};
 use crate::limits::{Limits, Timer};
 use crate::target::Target;
 use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{Method, Request, StatusCode};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, Request, Response, StatusCode};
 use std::time::Duration;
 
 /// Time for which the body of a reply is read, so that the connection can be used again.
@@ -33,6 +33,15 @@ pub struct Reply {
     pub retry_after: Option<Duration>,
 }
 
+/// A reply to a POST with its body.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status, and when to ask again.
+    pub reply: Reply,
+    /// The body.
+    pub body: Bytes,
+}
+
 impl Client {
     /// Sends a body and reads the reply, of whose body at most [`Limits::max_bytes`] and for a second.
     ///
@@ -40,14 +49,8 @@ impl Client {
     /// Any [`Error`] before the headers of the reply are complete. It is unknown then if the host has got the body.
     pub async fn post(&self, post: Post, limits: Limits) -> Result<Reply, Error> {
         let timer = Timer::start(limits);
-        let mut request = Request::new(Method::POST, post.target.url().clone());
-        *request.headers_mut() = post.headers.to_map();
-        request
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        *request.body_mut() = Some(post.body.into());
-        let mut response = self.exchange(request, &timer).await?;
-        let (status, retry_after) = (response.status(), retry_after(response.headers()));
+        let mut response = self.exchange(request(post), &timer).await?;
+        let reply = Reply::of(&response);
         // An unread body would close the connection.
         let mut unread = limits.max_bytes;
         let reading = async {
@@ -58,6 +61,48 @@ impl Client {
             }
         };
         let _ = tokio::time::timeout(BODY_TIME, reading).await;
-        Ok(Reply { status, retry_after })
+        Ok(reply)
     }
+
+    /// Sends a body and reads the reply with its whole body.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] for a body over [`Limits::max_bytes`], [`Error::Encoding`] for an encoded one; any error
+    /// before the reply is complete.
+    pub async fn ask(&self, post: Post, limits: Limits) -> Result<Answer, Error> {
+        let timer = Timer::start(limits);
+        let mut response = self.exchange(request(post), &timer).await?;
+        let reply = Reply::of(&response);
+        if response.headers().contains_key(CONTENT_ENCODING) {
+            return Err(Error::Encoding);
+        }
+        let max_bytes = limits.max_bytes;
+        let mut body = Vec::new();
+        while let Some(piece) = timer.piece(response.chunk()).await?.map_err(|_| Error::Cut)? {
+            body.extend_from_slice(&piece);
+            if body.len() as u64 > max_bytes {
+                return Err(Error::TooLarge { max_bytes });
+            }
+        }
+        let body = body.into();
+        Ok(Answer { reply, body })
+    }
+}
+
+impl Reply {
+    fn of(response: &Response) -> Self {
+        Self {
+            status: response.status(),
+            retry_after: retry_after(response.headers()),
+        }
+    }
+}
+
+fn request(post: Post) -> Request {
+    let mut request = Request::new(Method::POST, post.target.url().clone());
+    *request.headers_mut() = post.headers.to_map();
+    let json = HeaderValue::from_static("application/json");
+    request.headers_mut().insert(CONTENT_TYPE, json);
+    *request.body_mut() = Some(post.body.into());
+    request
 }

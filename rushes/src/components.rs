@@ -77,6 +77,7 @@ pub(crate) fn worker(
         limits: settings.limits,
         upload_ttl: settings.upload_ttl,
         outbound: settings.outbound.clone(),
+        lookups: settings.lookups.clone(),
         watch,
         sealer: settings.sealer.clone(),
         sandbox: settings.sandbox,

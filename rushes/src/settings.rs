@@ -8,6 +8,7 @@ mod api;
 mod environment;
 mod limits;
 mod log;
+mod lookups;
 mod names;
 mod role;
 mod secret;
@@ -75,6 +76,8 @@ pub struct Settings {
     pub upload_ttl: Duration,
     /// Addresses that fetches of files and webhooks may reach.
     pub outbound: Policy,
+    /// The service that looks up the points of manifests.
+    pub lookups: Option<app::lookups::Settings>,
     /// The folder to watch.
     pub watch: Option<WatchSettings>,
     /// Encrypts secrets of users; `None` without a key.
@@ -154,6 +157,7 @@ impl Settings {
             limits,
             upload_ttl: uploads::ttl(&env)?,
             outbound: uploads::outbound(&env)?,
+            lookups: lookups::lookups(&env)?,
             sealer,
             watch: watch::watch(&env, role)?,
             api,

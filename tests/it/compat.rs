@@ -2,8 +2,8 @@
 //! (`tests/compat`).
 
 use std::path::Path;
-use tests::TestApp;
 use tests::clip::Clip;
+use tests::{Options, TestApp};
 use tokio::process::Command;
 
 /// Runs a script against a service.
@@ -40,5 +40,21 @@ async fn files_are_listed_and_found_as_behind_a_gateway_of_two_services() {
     let caller = app.caller().await;
     let clip = Clip::default().make(app.directory.path());
     run("files.py", &[&app.url, &caller.token, clip.to_str().unwrap()]).await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_coordinates_has_the_postcode_of_each_row() {
+    let mut app = TestApp::with(Options {
+        config: |config| {
+            let (dialect, rate) = (domain::lookup::Dialect::PostcodesIo, 1_000.try_into().unwrap());
+            let url = "http://127.0.31.7:4180/postcodes";
+            config.app.lookups = Some(app::lookups::Settings::new(url, dialect, rate).unwrap());
+        },
+        ..Options::default()
+    })
+    .await;
+    let caller = app.caller().await;
+    run("coordinates.py", &[&app.url, &caller.token, "127.0.31.7:4180"]).await;
     app.stop().await;
 }

@@ -21,7 +21,7 @@ const IN_PLACE: &str = "";
 
 const PAGE: (&str, &str) = ("next_page_token", "next_cursor");
 
-const PAIRS: [Pair; 14] = [
+const PAIRS: [Pair; 15] = [
     pair("Video", "LibraryVideo", &[]),
     pair("Freshness", "FreshnessView", &[]),
     pair("ListVideosResponse", "LibraryList", &[("videos", "data"), PAGE]),
@@ -35,6 +35,7 @@ const PAIRS: [Pair; 14] = [
     pair("Import", "ImportView", &[]),
     pair("RowCounts", "RowCounts", &[]),
     pair("ImportError", "ImportError", &[]),
+    pair("LookupCounts", "ImportLookupCounts", &[]),
     // A pair of numbers in JSON.
     pair("Range", "", &[("start", IN_PLACE), ("end", IN_PLACE)]),
 ];

@@ -72,6 +72,8 @@ mod landing;
 mod library;
 mod library_attacks;
 mod library_races;
+mod lookups;
+mod manifest_uploads;
 mod metrics;
 mod move_in;
 mod mutants;

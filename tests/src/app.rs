@@ -231,6 +231,7 @@ fn worker_settings(config: &Config) -> worker::Settings {
         limits: app.limits,
         upload_ttl: app.upload_ttl,
         outbound: app.outbound.clone(),
+        lookups: app.lookups.clone(),
         watch: None,
         sealer: app.sealer.clone(),
         sandbox: SandboxMode::Require,

@@ -17,7 +17,12 @@ impl Presigned {
     /// Begins an upload.
     pub async fn create(caller: &Caller, bytes: usize) -> Self {
         let body = json!({ "file_name": "clip.mp4", "bytes": bytes, "content_type": "video/mp4" });
-        let created = caller.post("/api/uploads/presigned", &body).await;
+        Self::create_with(caller, &body, bytes).await
+    }
+
+    /// The same with another request.
+    pub async fn create_with(caller: &Caller, body: &Value, bytes: usize) -> Self {
+        let created = caller.post("/api/uploads/presigned", body).await;
         assert_eq!(created.status, 201, "{created:?}");
         let part_bytes = usize::try_from(created.body["part_bytes"].as_u64().unwrap()).unwrap();
         assert_eq!(created.body["parts"], bytes.div_ceil(part_bytes));

@@ -1,4 +1,4 @@
-//! [`Receiver`]: an HTTP server that receives webhooks and answers with statuses that a test chooses.
+//! [`Receiver`]: an HTTP server that receives webhooks and questions, and gives the answers that a test chooses.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -56,7 +56,8 @@ impl Receiver {
         Self::answering(|_| "204 No Content".to_owned()).await
     }
 
-    /// Answers with the status, and possibly headers in further lines, that a function returns.
+    /// Answers with the status, and possibly headers in further lines and a body after an empty one, that a function
+    /// returns.
     pub async fn answering(answer: impl Fn(&Received) -> String + Send + Sync + 'static) -> Self {
         Self::at("127.0.0.1:0", answer).await
     }
@@ -129,9 +130,10 @@ async fn serve(stream: TcpStream, received: &Mutex<Vec<Received>>, answer: &Answ
         stream.read_exact(&mut body).await?;
         let body = String::from_utf8_lossy(&body).into_owned();
         let request = Received { path, headers, body };
-        let status = answer(&request);
+        let answer = answer(&request);
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
         received.lock().unwrap().push(request);
-        let reply = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+        let reply = format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         stream.get_mut().write_all(reply.as_bytes()).await?;
     }
 }

@@ -26,7 +26,16 @@ impl Tus {
 
     /// Creates an upload without bytes and returns its path.
     pub async fn create(&self, name: &str, length: usize) -> String {
-        let metadata = format!("filename {}", STANDARD.encode(name));
+        self.create_with(&[("filename", name)], length).await
+    }
+
+    /// The same with other metadata.
+    pub async fn create_with(&self, metadata: &[(&str, &str)], length: usize) -> String {
+        let pairs: Vec<String> = metadata
+            .iter()
+            .map(|(key, value)| format!("{key} {}", STANDARD.encode(value)))
+            .collect();
+        let metadata = pairs.join(",");
         let request = self.request(Method::POST, "/api/uploads");
         let request = request
             .header("upload-length", length)

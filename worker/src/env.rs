@@ -3,6 +3,7 @@
 use crate::child::{ChildSettings, ChildStarter};
 use crate::scratch::Scratch;
 use app::Core;
+use app::lookups::{self, Lookups};
 use app::sealing::Sealer;
 use app::watch::Watch;
 use domain::Limits;
@@ -37,6 +38,8 @@ pub struct Settings {
     pub upload_ttl: Duration,
     /// Addresses that fetches of files and webhooks may reach.
     pub outbound: Policy,
+    /// The service that looks up the points of manifests; `None` where the operator has named none.
+    pub lookups: Option<lookups::Settings>,
     /// A folder whose files become tasks.
     pub watch: Option<Watch>,
     /// Decrypts secrets of users; `None` where the operator has given no key.
@@ -62,6 +65,8 @@ pub struct Env {
     pub(crate) uploads: Core,
     /// The client for their URLs.
     pub(crate) client: Client,
+    /// Looks up the points of manifests.
+    pub(crate) lookups: Option<Lookups>,
     /// Starts media children.
     pub(crate) children: ChildStarter,
     /// Canceled when the shutdown timeout ends: tasks in progress are released.
@@ -89,6 +94,7 @@ impl Env {
         };
         Ok(Self {
             uploads: Core::new(db.clone(), storage.clone(), queue.clone(), of_uploads),
+            lookups: settings.lookups.clone().map(Lookups::new).transpose()?,
             client: Client::new(settings.outbound.clone()).map_err(io::Error::other)?,
             db,
             storage,

@@ -1,6 +1,6 @@
 //! Lets rows have their effect, some at a time.
 
-use super::due::{DueImport, Failure, Progress, of_row, refused};
+use super::due::{DueImport, Failure, Progress, caught, of_row, refused};
 use super::{changes, load};
 use crate::app::Core;
 use crate::idempotency::{Fingerprint, KeyGuard};
@@ -23,8 +23,13 @@ const DRY_ROWS: u64 = 1_000;
 /// Steps that failed in a row after which the row that fails ends with its error.
 const MAX_FAILURES: i32 = 5;
 
-/// Lets the next rows have their effect.
-pub(super) async fn run(app: &Core, due: &DueImport, stop: &CancellationToken) -> Result<Progress, Failure> {
+/// Lets the next rows have their effect. Rows of videos after the row `up_to` have to be looked up first.
+pub(super) async fn run(
+    app: &Core,
+    due: &DueImport,
+    up_to: i64,
+    stop: &CancellationToken,
+) -> Result<Progress, Failure> {
     if due.import.kind == Kind::Metadata.to_string() {
         return changes::run(app, due).await;
     }
@@ -36,10 +41,10 @@ pub(super) async fn run(app: &Core, due: &DueImport, stop: &CancellationToken) -
         return Ok(Progress::Waits);
     }
     if due.import.is_dry_run {
-        return end_dry(app, due).await;
+        return end_dry(app, due, up_to).await;
     }
     let free = MAX_WORKING.saturating_sub(working);
-    let pending = app.with_timeout(import_row::in_state(&app.db, due.import.id, State::Pending, free));
+    let pending = app.with_timeout(import_row::pending(&app.db, due.import.id, up_to, free));
     let pending = pending.await?;
     for row in pending {
         if stop.is_cancelled() {
@@ -113,7 +118,7 @@ fn of_url(refusal: Refusal) -> Refusal {
 
 /// Begins a row. Returns `false` if no other row can begin now.
 async fn begin(app: &Core, due: &DueImport, row: import_row::Model) -> Result<bool, Failure> {
-    let (refusal, is_ours) = match create(app, due.import.owner(), &row).await {
+    let (refusal, is_ours) = match caught(create(app, due.import.owner(), &row)).await {
         Ok(()) => return Ok(true),
         Err(Error::Client(refusal)) if refusal.code == Code::SealingUnavailable => (refusal, false),
         Err(Error::Client(refusal)) if refusal.is_transient() || refusal.code == Code::UploadsTooMany => {
@@ -192,10 +197,10 @@ async fn end_with(
 }
 
 /// Ends rows of a dry run, which were checked when they were read.
-async fn end_dry(app: &Core, due: &DueImport) -> Result<Progress, Failure> {
+async fn end_dry(app: &Core, due: &DueImport, up_to: i64) -> Result<Progress, Failure> {
     let (lease, id) = (&due.lease, due.import.id);
     let written = entity::write(&app.db, async |db| {
-        let ended = import_row::end_pending(db, id, RowStatus::Created, DRY_ROWS).await?;
+        let ended = import_row::end_pending(db, id, RowStatus::Created, up_to, DRY_ROWS).await?;
         let is_held = lease
             .add(db, RowStatus::Pending, &[(RowStatus::Created, ended)])
             .await?;

@@ -6,6 +6,8 @@ use domain::Code;
 use domain::manifest::RowError;
 use entity::import::{self, ImportLease};
 use entity::import_row::Ended;
+use futures::FutureExt;
+use std::panic::AssertUnwindSafe;
 use uuid::Uuid;
 
 /// An import that is due, held by this process. Dropping it leaves it to another process when its lease has ended.
@@ -31,6 +33,13 @@ impl<E: Into<Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::Ours(error.into())
     }
+}
+
+/// Runs a part of a step. A panic in it is an error of ours, which is counted, so it does not repeat without an end.
+pub(super) async fn caught<T, E: From<anyhow::Error>>(part: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    // What it has changed is in the database: all or nothing of a transaction.
+    let ended = AssertUnwindSafe(part).catch_unwind().await;
+    ended.unwrap_or_else(|_| Err(anyhow::anyhow!("a step of an import panicked").into()))
 }
 
 /// Takes the import that waits longest. `None` if no import is due.

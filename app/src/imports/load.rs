@@ -164,7 +164,7 @@ async fn end(
             import_row::set_end(db, row, RowStatus::Pending, RowStatus::Error, ended).await?;
         }
         // The rows with errors are no longer pending, so these are the others.
-        let ended = import_row::end_pending(db, due.import.id, RowStatus::Created, created).await?;
+        let ended = import_row::end_pending(db, due.import.id, RowStatus::Created, i64::MAX, created).await?;
         (ended == created).then_some(()).ok_or(Failure::Lost)?;
         if !due.import.is_dry_run {
             effect(db).await?;

@@ -4,6 +4,7 @@ use crate::datasets::Columns;
 use crate::{Error, Refusal};
 use domain::Code;
 use domain::dataset::{read_fact, read_region};
+use domain::lookup::Point;
 use domain::manifest::{Kind, RowError, read_metadata, read_video, row_key};
 use entity::{Json, import};
 use serde_json::Map;
@@ -14,12 +15,21 @@ const MAX_ROW_BYTES: usize = 64 << 10;
 /// Maximum size of a row of regions: a geometry of 250,000 points as hexadecimal digits.
 const MAX_REGION_BYTES: usize = 8 << 20;
 
+/// A row that is valid.
+pub(super) struct Checked {
+    /// The text by which repeated rows are found, if rows may not be repeated.
+    pub(super) key: Option<String>,
+    /// The point to look up.
+    pub(super) point: Option<Point>,
+}
+
 /// The rows of an import.
 #[derive(Clone)]
 pub(super) struct Sheet {
     pub(super) import: i64,
     pub(super) kind: Kind,
     is_dry_run: bool,
+    looks_up: bool,
     /// Those of a dataset.
     columns: Option<Arc<Columns>>,
 }
@@ -31,6 +41,7 @@ impl Sheet {
             import: import.id,
             kind,
             is_dry_run: import.is_dry_run,
+            looks_up: import.lookup_row.is_some(),
             columns: columns(import)?.map(Arc::new),
         })
     }
@@ -66,21 +77,24 @@ impl Sheet {
         Err(Refusal::new(Code::ColumnsMissing).detail(detail))
     }
 
-    /// Checks the values of a row. Returns the text by which repeated rows are found, if rows may not be repeated.
-    pub(super) fn check(&self, fields: &Map<String, Json>) -> Result<Option<String>, RowError> {
+    /// Checks the values of a row.
+    pub(super) fn check(&self, fields: &Map<String, Json>) -> Result<Checked, RowError> {
         let value = |column: &str| fields.get(column);
-        match (self.columns.as_deref(), self.kind) {
-            (Some(Columns::Facts(columns)), _) => Ok(read_fact(columns, value)?.id),
-            (Some(Columns::Regions(columns)), _) => Ok(Some(read_region(columns, value)?.code)),
+        let (key, point) = match (self.columns.as_deref(), self.kind) {
+            (Some(Columns::Facts(columns)), _) => (read_fact(columns, value)?.id, None),
+            (Some(Columns::Regions(columns)), _) => (Some(read_region(columns, value)?.code), None),
             (None, Kind::Metadata) => {
                 read_metadata(fields)?;
-                Ok(Some(row_key(self.kind, fields)))
+                (Some(row_key(self.kind, fields)), None)
             }
             (None, _) => {
-                read_video(fields)?.check_source(self.is_dry_run)?;
-                Ok(Some(row_key(self.kind, fields)))
+                let video = read_video(fields)?;
+                video.check_source(self.is_dry_run)?;
+                let point = video.location.filter(|_| self.looks_up).map(Point::from);
+                (Some(row_key(self.kind, fields)), point)
             }
-        }
+        };
+        Ok(Checked { key, point })
     }
 
     /// Returns `true` if rows have ids of which each stands for the same values.

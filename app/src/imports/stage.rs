@@ -8,17 +8,16 @@ use super::sheet::Sheet;
 use crate::app::Core;
 use crate::{Error, Refusal};
 use anyhow::Context as _;
-use domain::Code;
 use domain::manifest::{Kind, RowError, RowStatus};
+use domain::{Code, has_nul_field};
 use entity::import::Checkpoint;
-use entity::import_row::{self, State};
+use entity::import_row::{self, Lookup, State};
 use entity::{Json, video};
 use futures::TryStreamExt;
 use manifest::{Limits, Position, Reader, Record};
-use serde_json::Map;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use storage::Key;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
@@ -34,6 +33,11 @@ const BATCH_BYTES: usize = 4 << 20;
 const RENEW_EVERY: Duration = Duration::from_secs(8);
 /// Batches that were read and are not stored yet.
 const AHEAD: usize = 2;
+/// Time after which a step ends, so that a large file does not hold up other imports.
+const STEP: Duration = Duration::from_secs(10);
+/// A step takes at least this many times as long as it takes until the first row is stored: a packed file is unpacked
+/// from its beginning in each step.
+const AFTER_FIRST: u32 = 4;
 
 /// A message of the thread that reads the file.
 enum Parsed {
@@ -49,12 +53,14 @@ struct Batch {
     end: Position,
 }
 
-/// Reads the file from the position that was recorded.
+/// Reads the file from the position that was recorded, to its end or until the step is over.
 pub(super) async fn run(app: &Core, due: &DueImport, stop: &CancellationToken) -> Result<(), Failure> {
     let sheet = Sheet::of(&due.import)?;
     let mut parsed = open(app, due, sheet.clone()).await?;
     // A packed file is unpacked from its beginning, which may take longer than a lease.
     let mut renewal = interval(RENEW_EVERY);
+    let begun = Instant::now();
+    let mut step = None;
     loop {
         let message = tokio::select! {
             message = parsed.recv() => message,
@@ -75,7 +81,13 @@ pub(super) async fn run(app: &Core, due: &DueImport, stop: &CancellationToken) -
                 let begun = app.with_timeout(due.lease.begin(&app.db, layout));
                 begun.await?.then_some(()).ok_or(Failure::Lost)?;
             }
-            Parsed::Batch(batch) => store(app, due, &sheet, batch).await?,
+            Parsed::Batch(batch) => {
+                store(app, due, &sheet, batch).await?;
+                let step = step.get_or_insert_with(|| STEP.max(begun.elapsed() * AFTER_FIRST));
+                if begun.elapsed() >= *step {
+                    return Ok(());
+                }
+            }
             Parsed::End(Ok(())) => return write(app, due, None, Vec::new()).await,
             Parsed::End(Err(error)) => return Err(failure(error)),
         }
@@ -153,22 +165,6 @@ fn read_all(mut reader: Reader, sheet: &Sheet, send: &mpsc::Sender<Parsed>) -> R
     }
 }
 
-/// Returns `true` if a text or a key contains NUL, which Postgres cannot store.
-fn has_nul(fields: &Map<String, Json>) -> bool {
-    fields
-        .iter()
-        .any(|(name, value)| name.contains('\0') || is_with_nul(value))
-}
-
-fn is_with_nul(value: &Json) -> bool {
-    match value {
-        Json::String(text) => text.contains('\0'),
-        Json::Array(values) => values.iter().any(is_with_nul),
-        Json::Object(fields) => has_nul(fields),
-        _ => false,
-    }
-}
-
 /// A row of `bytes` bytes as it is stored: pending, or with its error.
 fn checked(sheet: &Sheet, record: Record, bytes: u64) -> import_row::Model {
     let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
@@ -187,6 +183,10 @@ fn checked(sheet: &Sheet, record: Record, bytes: u64) -> import_row::Model {
         task_id: None,
         video_id: None,
         duplicate_of: None,
+        point: None,
+        lookup: None,
+        lookup_result: None,
+        lookup_error: None,
     };
     let fields = match record.content {
         Ok(fields) => fields.into_object(),
@@ -195,7 +195,7 @@ fn checked(sheet: &Sheet, record: Record, bytes: u64) -> import_row::Model {
             return row;
         }
     };
-    if has_nul(&fields) {
+    if has_nul_field(&fields) {
         let detail = "a NUL character; accepted: none";
         set_error(&mut row, RowError::new("", Code::RowInvalid, detail));
         return row;
@@ -206,7 +206,11 @@ fn checked(sheet: &Sheet, record: Record, bytes: u64) -> import_row::Model {
         return row;
     }
     match sheet.check(&fields) {
-        Ok(key) => row.row_key = key.map(|key| hex::encode(Sha256::digest(key))),
+        Ok(checked) => {
+            row.row_key = checked.key.map(|key| hex::encode(Sha256::digest(key)));
+            row.point = checked.point.map(|point| point.to_string());
+            row.lookup = row.point.is_some().then_some(Lookup::Waiting);
+        }
         Err(error) => set_error(&mut row, error),
     }
     row.fields = Some(Json::Object(fields));

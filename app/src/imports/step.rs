@@ -1,7 +1,8 @@
 //! One step of a worker on an import.
 
-use super::due::{DueImport, Failure, Progress};
-use super::{apply, ending, stage};
+use super::due::{DueImport, Failure, Progress, caught};
+use super::{apply, ending, lookup, stage};
+use crate::lookups::Lookups;
 use crate::{Error, Refusal};
 use domain::Code;
 use entity::import::Status;
@@ -17,13 +18,14 @@ const PAUSE_MAX: Duration = Duration::from_mins(5);
 const MAX_FAILURES: i32 = 20;
 
 impl DueImport {
-    /// Reads the file, or lets some rows have their effect; then releases the import. `stop` ends it early.
+    /// Reads the file, or looks up some rows and lets some have their effect; then releases the import. `stop` ends it
+    /// early.
     ///
     /// # Errors
     /// Errors of the database after which the step is not recorded. The import is due again when its lease has ended.
-    pub async fn step(self, stop: &CancellationToken) -> Result<(), Error> {
+    pub async fn step(self, lookups: Option<&Lookups>, stop: &CancellationToken) -> Result<(), Error> {
         let id = self.import.id;
-        let (pause, failures) = match self.work(stop).await {
+        let (pause, failures) = match caught(self.work(lookups, stop)).await {
             Ok(Progress::Some) => (Duration::ZERO, 0),
             Ok(Progress::Waits) => (WAIT_PAUSE, 0),
             Err(Failure::Lost | Failure::Stopped) => (Duration::ZERO, self.import.failures),
@@ -61,12 +63,13 @@ impl DueImport {
         self.app.with_timeout(failed).await
     }
 
-    async fn work(&self, stop: &CancellationToken) -> Result<Progress, Failure> {
+    async fn work(&self, lookups: Option<&Lookups>, stop: &CancellationToken) -> Result<Progress, Failure> {
         if !self.import.is_staged && self.import.status != Status::Canceled {
             stage::run(&self.app, self, stop).await?;
             return Ok(Progress::Some);
         }
-        let progress = apply::run(&self.app, self, stop).await?;
+        let looked_up = lookup::run(&self.app, self, lookups, stop).await?;
+        let progress = apply::run(&self.app, self, looked_up.up_to, stop).await?;
         let finished = entity::write(&self.app.db, async |db| {
             let has_ended = self.lease.finish(db).await?;
             if has_ended && !self.import.is_dry_run {
@@ -80,6 +83,6 @@ impl DueImport {
         if self.app.with_timeout(finished).await? {
             tracing::info!(import = self.import.id, "an import has ended");
         }
-        Ok(progress)
+        Ok(if looked_up.has_more { Progress::Some } else { progress })
     }
 }

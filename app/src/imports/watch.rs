@@ -71,7 +71,7 @@ impl Watch {
 }
 
 /// The columns that clients see change. The others belong to the lease.
-fn shown(import: &import::Model) -> (import::Status, [i64; 8]) {
+fn shown(import: &import::Model) -> (import::Status, bool, [i64; 11]) {
     let counts = [
         import.rows_read,
         import.byte,
@@ -81,6 +81,9 @@ fn shown(import: &import::Model) -> (import::Status, [i64; 8]) {
         import.updated,
         import.duplicate,
         import.error,
+        import.lookup_found,
+        import.lookup_no_data,
+        import.lookup_failed,
     ];
-    (import.status, counts)
+    (import.status, import.is_waiting_for_lookup(), counts)
 }

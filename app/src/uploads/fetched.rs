@@ -42,7 +42,7 @@ mod request;
 
 pub use attempt::{DueFetch, take_due};
 
-use super::lifetime::FETCH_TIMEOUT;
+use super::limits::FETCH_TIMEOUT;
 use super::resumable;
 use crate::app::Core;
 use crate::idempotency::{Fingerprint, KeyGuard};

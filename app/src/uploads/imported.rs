@@ -7,9 +7,13 @@ use domain::{Code, UserId, Visibility};
 use entity::import_row::{self, Ended};
 use entity::video::Changes;
 use entity::{DatabaseTransaction, Json, video};
-use serde_json::json;
+use serde_json::{Map, json};
 
-/// A row whose video is created. The point of `lat` and `lon` is in the metadata, as `location`.
+/// Maximum length of the code and the name of a point, in characters.
+const WORD_CHARS: usize = 200;
+
+/// A row whose video is created. The point of `lat` and `lon` is in the metadata, as `location`, with the `code` and the
+/// `name` that were looked up. A row without a region gets the one that was looked up.
 pub struct ImportedVideo {
     row: import_row::Model,
     details: Details,
@@ -18,11 +22,20 @@ pub struct ImportedVideo {
 impl ImportedVideo {
     /// The video of a row.
     pub(crate) fn new(row: import_row::Model, mut details: Details, location: Option<Location>) -> Self {
+        let found = row.lookup_result.as_ref();
+        let text = |field: &str| found?.get(field)?.as_str();
         if let Some(Location { lat, lon }) = location {
-            details
-                .metadata
-                .insert("location".to_owned(), json!({ "lat": lat, "lon": lon }));
+            let mut location = Map::from_iter([("lat".to_owned(), json!(lat)), ("lon".to_owned(), json!(lon))]);
+            for field in ["code", "name"] {
+                if let Some(text) = text(field) {
+                    let text: String = text.chars().take(WORD_CHARS).collect();
+                    location.insert(field.to_owned(), text.into());
+                }
+            }
+            details.metadata.insert("location".to_owned(), location.into());
         }
+        let looked_up = text("region").and_then(|region| domain::video::word(region).ok());
+        details.region = details.region.or(looked_up);
         Self { row, details }
     }
 

@@ -195,6 +195,7 @@ mod tests {
             multipart_id: None,
             part_bytes: 0,
             guest: None,
+            purpose: domain::UploadPurpose::Video,
         };
         let created = entity::write(&db, async |db| {
             let user = entity::user::create(db, &name.unwrap(), &email.unwrap(), "hash".to_owned()).await?;

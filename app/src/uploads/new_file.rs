@@ -1,6 +1,6 @@
 //! Moves of an upload to a new file, because a request that was replaced may still write to the old one.
 
-use super::lifetime::lifetime;
+use super::limits::lifetime;
 use super::session::{Session, checkpoint, gone, interrupted, reason};
 use crate::Error;
 use crate::app::Core;

@@ -45,7 +45,7 @@ enum End {
     Cut(Error),
     /// The received bytes do not count.
     Refused(Error),
-    /// The file is no media, so the upload is removed.
+    /// The file should be media and is none, so the upload is removed.
     NotMedia(Refusal),
 }
 

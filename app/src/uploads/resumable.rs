@@ -1,11 +1,11 @@
 //! Resumable uploads: files that clients send in several requests. `entity::upload` has the theory of operation.
 //!
-//! An upload is created, then receives bytes until it is complete, and becomes a task with
-//! [`finish`](super::finish). Uploads that are not continued are removed by a background task of the worker.
+//! An upload is created, then receives bytes until it is complete, and becomes a task with [`finish`](super::finish), or
+//! the manifest of an import ([`ManifestFile`](super::ManifestFile)). Uploads that are not continued are removed by a background task of the worker.
 
 pub use super::receive::Patch;
 
-use super::lifetime::lifetime;
+use super::limits::{lifetime, max_bytes};
 use super::session::Session;
 use super::uploader::Uploader;
 use super::{guests, receive};
@@ -16,7 +16,7 @@ use crate::trash::{remove_listed, unlist};
 use crate::uninterrupted::uninterrupted;
 use crate::{Error, Refusal, guest_links, too_large};
 use bytes::Bytes;
-use domain::Code;
+use domain::{Code, UploadPurpose};
 use entity::{DatabaseTransaction, fetch, guest_link, import_row, trash, upload};
 use futures::Stream;
 use serde::Serialize;
@@ -51,6 +51,8 @@ pub struct New {
     pub fingerprint: Fingerprint,
     /// The row of an import that asks for the file.
     pub row: Option<import_row::Model>,
+    /// What the file is for. Guests send videos alone.
+    pub purpose: UploadPurpose,
 }
 
 /// Creates an upload without bytes. That of a guest takes a place of the link.
@@ -67,11 +69,15 @@ pub async fn create<R: Serialize + Send + Sync + 'static>(
 ) -> Result<R, Error> {
     let (account, guest) = (uploader.account, &uploader.guest);
     let of_guest = guest.as_ref().map_or(u64::MAX, |guest| guest.max_bytes);
-    let max_bytes = app.settings.limits.max_upload_bytes.min(of_guest);
+    let max_bytes = max_bytes(app, new.purpose).min(of_guest);
     match new.length_bytes {
         Some(0) => return Err(Code::FileEmpty.into()),
         Some(bytes) if bytes > max_bytes => return Err(too_large(max_bytes).into()),
         _ => {}
+    }
+    if guest.is_some() && new.purpose != UploadPurpose::default() {
+        let detail = format!("purpose {}; accepted from guests: video", new.purpose.as_str());
+        return Err(Refusal::new(Code::UploadHeaderInvalid).detail(detail).into());
     }
     if new.presigned && app.storage.local_root().is_some() {
         return Err(Code::PresignedUnavailable.into());
@@ -95,7 +101,7 @@ async fn begin<R: Serialize>(
     let keys = [key.to_string()];
     app.with_timeout(trash::add_keys(&app.db, &keys, UNRECORDED_AFTER))
         .await?;
-    let expected_bytes = new.length_bytes.unwrap_or(app.settings.limits.max_upload_bytes);
+    let expected_bytes = new.length_bytes.unwrap_or(max_bytes(app, new.purpose));
     let begun = if new.presigned {
         app.storage.begin_presigned(&key, expected_bytes).await
     } else {
@@ -119,6 +125,7 @@ async fn begin<R: Serialize>(
         part_bytes: multipart.as_ref().map_or(0, |multipart| multipart.part_bytes),
         multipart_id: multipart.map(|multipart| multipart.id),
         guest,
+        purpose: new.purpose,
     };
     let lifetime = lifetime(row.fetched, &app.settings);
     let written = entity::user::write(&app.db, account, async |db| {

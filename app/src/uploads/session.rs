@@ -3,7 +3,7 @@
 pub(super) use super::lease::interrupted;
 
 use super::lease::{Keeper, take};
-use super::lifetime::lifetime;
+use super::limits::{lifetime, max_bytes};
 use super::uploader::Uploader;
 use crate::Error;
 use crate::app::Core;
@@ -11,7 +11,7 @@ use crate::container::{PEEK_BYTES, check_media};
 use crate::trash::{remove, remove_listed};
 use bytes::BytesMut;
 use domain::Code;
-use entity::upload::{self, Checkpoint, Ownership, UploadLease};
+use entity::upload::{self, Checkpoint, Ownership, Purpose, UploadLease};
 use entity::{DatabaseTransaction, DbErr, trash};
 use futures::TryStreamExt;
 use storage::{Appender, Extent, Key, Multipart, Position, Progress};
@@ -67,7 +67,7 @@ impl Session {
     /// The largest length of the file.
     pub(super) fn max_bytes(&self) -> u64 {
         let of_upload = self.row.max_bytes.and_then(|bytes| u64::try_from(bytes).ok());
-        let of_installation = self.app.settings.limits.max_upload_bytes;
+        let of_installation = max_bytes(&self.app, self.row.purpose.into());
         of_upload.unwrap_or(u64::MAX).min(of_installation)
     }
 
@@ -211,11 +211,14 @@ impl Session {
         Ok(())
     }
 
-    /// Checks the first bytes of a file that is an object. One that is no media is removed.
+    /// Checks the first bytes of a file that is an object. A video that is no media is removed.
     ///
     /// # Errors
     /// `not_media`, `upload_interrupted`; errors of the storage and the database.
     pub(super) async fn check_format(&self, key: &Key) -> Result<(), Error> {
+        if self.row.purpose == Purpose::Manifest {
+            return Ok(());
+        }
         let head = self.read(key, PEEK_BYTES as u64).await.map_err(gone)?;
         if let Err(refusal) = check_media(&head) {
             self.refuse().await?;
@@ -233,13 +236,14 @@ impl Session {
         Ok(read)
     }
 
-    /// The bytes of a file that has too few to detect its format; `None` if it has enough. In a bucket they are in the
+    /// The bytes of a file that has too few to detect its format; `None` if it has enough, or if any format is accepted. In a bucket they are in the
     /// tail, because a part is larger.
     ///
     /// # Errors
     /// `upload_not_found` when the file is gone; errors of the storage.
     pub(super) async fn first_bytes(&self) -> Result<Option<BytesMut>, Error> {
-        let (position, is_known) = (self.position()?, self.row.received() >= PEEK_BYTES as u64);
+        let is_known = self.row.received() >= PEEK_BYTES as u64 || self.row.purpose == Purpose::Manifest;
+        let position = self.position()?;
         if is_known || position.bytes == 0 {
             return Ok((!is_known).then(BytesMut::new));
         }

@@ -1,11 +1,12 @@
 //! The file of a new task: just stored, or a complete resumable upload.
 
+use super::complete_upload;
 use super::session::{Session, interrupted};
 use crate::app::Core;
-use crate::{Error, NewFile, Refusal};
-use domain::{Code, UserId};
+use crate::{Error, NewFile};
+use domain::{UploadPurpose, UserId};
 use entity::watched_file::WatchedFile;
-use entity::{DatabaseTransaction, fetch, source, upload};
+use entity::{DatabaseTransaction, fetch, source};
 
 /// The file of a new task.
 pub enum File {
@@ -26,7 +27,7 @@ pub enum File {
         row: WatchedFile,
     },
     /// The id of a resumable upload. With it a task is refused with `upload_not_found`, `upload_unfinished`,
-    /// `upload_used` or `upload_interrupted`, and with `not_media` if it is complete and none.
+    /// `upload_used`, `upload_purpose_wrong` or `upload_interrupted`, and with `not_media` if it is complete and none.
     Upload(String),
 }
 
@@ -62,48 +63,9 @@ impl File {
             }
             Self::Upload(id) => id,
         };
-        // Before it is taken, so that a request that still sends goes on.
-        let found = app.with_timeout(upload::of_user(&app.db, user, &id)).await?;
-        check_ready(&found.ok_or(Code::UploadNotFound)?)?;
-        let mut session = Session::take_over(app, &user.into(), &id, |_| true).await?;
-        let ready = match check_ready(&session.row) {
-            Ok(()) => complete(&mut session).await,
-            Err(refusal) => Err(refusal.into()),
-        };
-        match ready {
-            Ok(()) => Ok(OpenFile::Upload(Box::new(session))),
-            Err(error) => {
-                session.release().await;
-                Err(error)
-            }
-        }
+        let session = complete_upload::take(app, user, &id, UploadPurpose::Video).await?;
+        Ok(OpenFile::Upload(Box::new(session)))
     }
-}
-
-/// Completes an upload, and checks that its file is there: a restored backup has rows of uploads, but not their files.
-async fn complete(session: &mut Session) -> Result<(), Error> {
-    session.complete().await?;
-    let position = session.position()?;
-    let bytes = session.app.storage.head(&position.key).await?;
-    (bytes == Some(position.bytes))
-        .then_some(())
-        .ok_or_else(|| Code::UploadNotFound.into())
-}
-
-/// Checks that all bytes of an upload are there, and that it has no task.
-fn check_ready(upload: &upload::Model) -> Result<(), Refusal> {
-    if let Some(task) = upload.task_id {
-        return Err(Refusal::new(Code::UploadUsed).detail(format!("task {task}")));
-    }
-    if upload.is_received() {
-        return Ok(());
-    }
-    let received = upload.received();
-    let detail = match upload.length() {
-        Some(length) => format!("{received} of {length} bytes"),
-        None => format!("{received} bytes; the length is not known yet"),
-    };
-    Err(Refusal::new(Code::UploadUnfinished).detail(detail))
 }
 
 impl OpenFile {

@@ -1,10 +1,10 @@
 //! Datasets: tables of facts and regions that an account loads.
 
-use super::imports::view as import_view;
+use super::imports::{begun, view as import_view};
 use crate::AppState;
 use crate::error::{Error, Refusal};
 use crate::extract::{FromBody, Json as Body, Owned, Principal, read_name};
-use crate::idempotency::{Created, IdempotencyKey, IdempotencyKeyHeader};
+use crate::idempotency::{IdempotencyKey, IdempotencyKeyHeader};
 use crate::openapi::problems;
 use crate::upload::ManifestForm;
 use api::datasets::{DatasetBody, DatasetList, DatasetVersion, DatasetView};
@@ -13,6 +13,7 @@ use app::datasets::{self, Columns};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::Response;
 use domain::dataset::DatasetKind;
 use domain::manifest::Kind;
 use entity::dataset;
@@ -26,8 +27,11 @@ use utoipa::ToSchema;
 )]
 pub(crate) struct DatasetForm {
     /// The rows: CSV with a header, or JSON Lines; plain, gzip or zstd.
-    #[schema(value_type = String, format = Binary)]
-    file: Vec<u8>,
+    #[schema(required = false, value_type = String, format = Binary)]
+    file: Option<Vec<u8>>,
+    /// The id of a complete upload with the purpose `manifest`, instead of a file.
+    #[schema(nullable = false, example = "")]
+    upload_id: Option<String>,
     /// Check the rows without an effect.
     #[schema(nullable = false)]
     dry_run: Option<bool>,
@@ -41,7 +45,8 @@ problems!(PutProblems: FieldsMissing, NameInvalid, RequestInvalid, JsonInvalid, 
     DatasetKindFixed, DatasetsTooMany, BodyTooLarge, ContentTypeUnsupported, Unavailable);
 problems!(ShowProblems: TokenMissing, TokenInvalid, TokenExpired, DatasetNotFound, Unavailable);
 problems!(LoadProblems: FileMissing, FileEmpty, MultipartInvalid, RequestInvalid, PartUnknown, IdempotencyKeyInvalid, TokenMissing, TokenInvalid,
-    TokenExpired, DatasetNotFound, RequestTimeout, IdempotencyKeyInUse, ImportsTooMany, UploadTooLarge, ContentTypeUnsupported, IdempotencyKeyReused, Unavailable,
+    TokenExpired, DatasetNotFound, RequestTimeout, IdempotencyKeyInUse, ImportsTooMany, UploadNotFound, UploadUnfinished,
+    UploadUsed, UploadPurposeWrong, UploadInterrupted, UploadTooLarge, ContentTypeUnsupported, IdempotencyKeyReused, Unavailable,
     StorageFull);
 
 impl FromBody for Columns {
@@ -150,14 +155,15 @@ pub(crate) async fn remove(
 #[utoipa::path(post, operation_id = "load_dataset", path = "/datasets/{name}/versions", tag = "analytics",
     params(("name" = String, Path, description = "The name of the dataset"), IdempotencyKeyHeader), security(("bearer" = [])),
     request_body(content = DatasetForm, content_type = "multipart/form-data", description = "The file and options"),
-    responses((status = 201, description = "A worker will read the file; or the import of the same file", body = ImportView), LoadProblems))]
+    responses((status = 201, description = "A worker will read the file", body = ImportView),
+        (status = 200, description = "The import of the same file", body = ImportView), LoadProblems))]
 pub(crate) async fn load(
     State(state): State<AppState>,
     principal: Principal,
     Owned(dataset): Owned<dataset::Model>,
     key: IdempotencyKey,
     form: ManifestForm,
-) -> Result<Created<ImportView>, Error> {
+) -> Result<Response, Error> {
     let kind = match dataset.kind.into() {
         DatasetKind::Facts => Kind::Facts,
         DatasetKind::Regions => Kind::Regions,
@@ -168,5 +174,5 @@ pub(crate) async fn load(
     };
     let request = key.of(principal);
     let outcome = request.once(&state.app, form, ManifestForm::fingerprint, work).await?;
-    Ok(Created(outcome))
+    Ok(begun(outcome))
 }

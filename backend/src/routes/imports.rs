@@ -14,13 +14,16 @@ use crate::idempotency::{Created, IdempotencyKey, IdempotencyKeyHeader};
 use crate::openapi::{Count, problems};
 use crate::routes::parameters::{invalid_parameter, parameter};
 use crate::upload::ManifestForm;
-use api::imports::{ImportError, ImportList, ImportRowError, ImportRowList, ImportRowView, ImportView, RowCounts};
-use app::imports;
+use api::imports::{ImportError, ImportList, ImportRowError, ImportRowList, ImportRowView, ImportView};
+use api::imports::{LookupCounts, RowCounts};
+use app::idempotency::Outcome;
+use app::imports::{self, Begun};
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use domain::manifest::{Kind, RowStatus};
-use entity::import_row::Filter;
+use entity::import_row::{Filter, Lookup};
 use entity::{import, import_row};
 use utoipa::ToSchema;
 
@@ -37,8 +40,11 @@ const PAGE_MAX: u64 = 1_000;
 )]
 pub(crate) struct ImportForm {
     /// The manifest: CSV with a header, or JSON Lines; plain, gzip or zstd.
-    #[schema(value_type = String, format = Binary)]
-    file: Vec<u8>,
+    #[schema(required = false, value_type = String, format = Binary)]
+    file: Option<Vec<u8>>,
+    /// The id of a complete upload with the purpose `manifest`, instead of a file.
+    #[schema(nullable = false, example = "")]
+    upload_id: Option<String>,
     /// The kind of its rows: `videos` or `metadata`.
     #[schema(value_type = String, pattern = "^(videos|metadata)$")]
     kind: Kind,
@@ -48,10 +54,16 @@ pub(crate) struct ImportForm {
     /// Begin also if the same file was imported before.
     #[schema(nullable = false)]
     again: Option<bool>,
+    /// Look up the points of rows (`lat` and `lon`) at the service of the installation: by default if it has one.
+    #[schema(nullable = false)]
+    lookup: Option<bool>,
+    /// What becomes of a row whose lookup fails: `continue` (default), or `fail`, which gives it an error.
+    #[schema(nullable = false, pattern = "^(continue|fail)$")]
+    on_lookup_failure: Option<String>,
 }
 
 problems!(NewProblems: FileMissing, FileEmpty, MultipartInvalid, RequestInvalid, PartUnknown, KindUnknown, IdempotencyKeyInvalid, TokenMissing, TokenInvalid,
-    TokenExpired, RequestTimeout, IdempotencyKeyInUse, ImportsTooMany, UploadTooLarge, ContentTypeUnsupported, IdempotencyKeyReused, Unavailable, StorageFull);
+    TokenExpired, RequestTimeout, IdempotencyKeyInUse, ImportsTooMany, LookupUnavailable, UploadNotFound, UploadUnfinished, UploadUsed, UploadPurposeWrong, UploadInterrupted, UploadTooLarge, ContentTypeUnsupported, IdempotencyKeyReused, Unavailable, StorageFull);
 problems!(ListProblems: QueryInvalid, TokenMissing, TokenInvalid, TokenExpired, Unavailable);
 problems!(ShowProblems: TokenMissing, TokenInvalid, TokenExpired, ImportNotFound, Unavailable);
 problems!(RowsProblems: QueryInvalid, TokenMissing, TokenInvalid, TokenExpired, ImportNotFound, ImportRowsExpired, Unavailable);
@@ -84,6 +96,12 @@ pub(super) fn view(import: &import::Model) -> ImportView {
             duplicate: import.duplicate,
             error: import.error,
         },
+        lookup: LookupCounts {
+            found: import.lookup_found,
+            no_data: import.lookup_no_data,
+            failed: import.lookup_failed,
+        },
+        waiting_for_lookup: import.is_waiting_for_lookup(),
         error,
         created_at: import.created_at,
         finished_at: import.finished_at,
@@ -101,27 +119,32 @@ fn row_view(row: import_row::Model) -> ImportRowView {
         task_id: row.task_id,
         video_id: row.video_id,
         duplicate_of: row.duplicate_of,
+        lookup: Lookup::status(row.lookup),
+        lookup_result: row.lookup_result,
+        lookup_error: row.lookup_error,
         fields: row.fields,
     }
 }
 
 /// Begins an import of many videos, or of changes of many videos.
 ///
-/// The manifest is a table, CSV or JSON Lines, with one video a row. A worker reads it: poll `GET /api/imports/{id}`
+/// The manifest is a table, CSV or JSON Lines, with one video a row. It is in the form, or in a complete upload. A worker reads it: poll `GET /api/imports/{id}`
 /// until the `status` is final. Each row ends in one state, and a row with an error does not stop the others. The same
 /// file is imported once: sent again, the reply is the first import. Rows of `kind=videos` have a `source_url`, or the
 /// `upload_id` of a complete upload, and what they tell about the video: `title`, `description`, `tags`, `external_id`,
 /// `region`, `lat` and `lon`, `preset` or `recipe`, and `meta.*`. Rows of `kind=metadata` have a `video_id` or an
-/// `external_id`, and what changes.
+/// `external_id`, and what changes. Where the installation has a lookup service, the points of rows are looked up first:
+/// with `dry_run` and the columns `lat` and `lon` alone, an import only does that.
 #[utoipa::path(post, operation_id = "create_import", path = "/imports", tag = "imports", params(IdempotencyKeyHeader), security(("bearer" = [])),
     request_body(content = ImportForm, content_type = "multipart/form-data", description = "The manifest, its kind and options"),
-    responses((status = 201, description = "A worker will read the manifest; or the first import of the same file", body = ImportView), NewProblems))]
+    responses((status = 201, description = "A worker will read the manifest", body = ImportView),
+        (status = 200, description = "The first import of the same manifest", body = ImportView), NewProblems))]
 pub(crate) async fn create(
     State(state): State<AppState>,
     principal: Principal,
     key: IdempotencyKey,
     form: ManifestForm,
-) -> Result<Created<ImportView>, Error> {
+) -> Result<Response, Error> {
     let account = principal.account;
     let work = async |form: ManifestForm, guard| {
         let new = form.receive(&state, None).await?;
@@ -129,7 +152,16 @@ pub(crate) async fn create(
     };
     let request = key.of(principal);
     let outcome = request.once(&state.app, form, ManifestForm::fingerprint, work).await?;
-    Ok(Created(outcome))
+    Ok(begun(outcome))
+}
+
+/// The reply to a request that begins an import: 200 with the import that was begun before, otherwise like [`Created`].
+pub(super) fn begun(outcome: Outcome<Begun<ImportView>>) -> Response {
+    match outcome {
+        Outcome::Executed(Begun { reply, is_new: false }) => Json(reply).into_response(),
+        Outcome::Executed(Begun { reply, .. }) => Created(Outcome::Executed(reply)).into_response(),
+        Outcome::Replayed(reply) => Created(Outcome::<ImportView>::Replayed(reply)).into_response(),
+    }
 }
 
 /// Lists the imports of the account.

@@ -15,6 +15,7 @@ use app::uploads::resumable;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use domain::UploadPurpose;
 use entity::upload;
 use serde_json::json;
 use std::ops::RangeInclusive;
@@ -27,14 +28,19 @@ impl FromBody for resumable::New {
     type Wire = PresignedUploadBody;
 
     fn check(body: PresignedUploadBody) -> Result<Self, Refusal> {
-        let fingerprint = Fingerprint::of(&json!([body.bytes, body.file_name, body.content_type]));
+        let purpose = body.purpose.unwrap_or_default();
+        let described = json!([body.bytes, body.file_name, body.content_type, purpose]);
+        let fingerprint = Fingerprint::of(&described);
         let bytes = body.bytes.ok_or_else(|| Refusal::of_missing_field("bytes"))?;
         let bytes = u64::try_from(bytes).map_err(|_| Refusal::of_invalid_field("bytes", "accepted: from 1"))?;
-        check_media_type(&body.content_type.unwrap_or_default())?;
+        if purpose == UploadPurpose::Video {
+            check_media_type(&body.content_type.unwrap_or_default())?;
+        }
         Ok(Self {
             file_name: body.file_name.unwrap_or_default(),
             length_bytes: Some(bytes),
             presigned: true,
+            purpose,
             fingerprint,
             ..Self::default()
         })

@@ -38,7 +38,7 @@ pub(crate) struct CreationParameters {
     #[param(rename = "Upload-Defer-Length")]
     upload_defer_length: Option<i64>,
     /// Pairs of a key and a value as base64, separated by commas. `filename` is the name of the file; `filetype` is its
-    /// media type.
+    /// media type; `purpose` is `manifest` for the file of an import.
     #[param(rename = "Upload-Metadata")]
     upload_metadata: Option<String>,
 }

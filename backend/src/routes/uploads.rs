@@ -57,7 +57,7 @@ pub(crate) fn uploaded(task: &task::Model, VideoId(video): VideoId) -> Uploaded 
 
 problems!(UploadProblems: FileMissing, FileEmpty, MultipartInvalid, RequestInvalid, JsonInvalid, PartUnknown, PresetUnknown, PresetAndRecipe, RecipeInvalid,
     SourceUrlInvalid, SourceUrlForbidden, SourceHeadersInvalid, WebhookUrlInvalid, WebhookUrlForbidden, IdempotencyKeyInvalid, TokenMissing, TokenInvalid, TokenExpired,
-    UploadNotFound, RequestTimeout, IdempotencyKeyInUse, UploadsTooMany, UploadUnfinished, UploadUsed, UploadInterrupted, UploadTooLarge, BodyTooLarge, NotMedia,
+    UploadNotFound, RequestTimeout, IdempotencyKeyInUse, UploadsTooMany, UploadUnfinished, UploadUsed, UploadPurposeWrong, UploadInterrupted, UploadTooLarge, BodyTooLarge, NotMedia,
     ContentTypeUnsupported, IdempotencyKeyReused, TaskTooLarge, SealingUnavailable, Unavailable, StorageFull);
 
 problems!(ShowProblems: TokenMissing, TokenInvalid, TokenExpired, UploadNotFound, GuestLinkRevoked, Unavailable);

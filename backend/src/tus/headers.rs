@@ -73,6 +73,7 @@ fn creation(headers: &HeaderMap) -> Result<CreationHeaders, Refusal> {
     Ok(CreationHeaders {
         new: resumable::New {
             file_name: facts.file_name,
+            purpose: facts.purpose,
             metadata: metadata.to_owned(),
             length_bytes,
             fingerprint: Fingerprint::of(&described),

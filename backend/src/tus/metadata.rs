@@ -5,7 +5,7 @@ use crate::error::Refusal;
 use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
-use domain::Code;
+use domain::{Code, UploadPurpose};
 
 /// Maximum length of the header.
 const MAX_BYTES: usize = 8 << 10;
@@ -21,9 +21,11 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub(super) struct Facts {
     /// The name of the file; empty without one.
     pub(super) file_name: String,
+    /// What the file is for.
+    pub(super) purpose: UploadPurpose,
 }
 
-/// Parses the header, and refuses a file whose media type is that of no video and no audio. Its bytes are checked when
+/// Parses the header, and refuses a video whose media type is that of no video and no audio. Its bytes are checked when
 /// they arrive, because media types are guesses by the ending of a name.
 ///
 /// # Errors
@@ -33,7 +35,7 @@ pub(super) fn parse(text: &str) -> Result<Facts, Refusal> {
         let given = format!("{} bytes", text.len());
         return Err(invalid(&METADATA, &given, &format!("up to {MAX_BYTES} bytes")));
     }
-    let (mut facts, mut keys) = (Facts::default(), Vec::new());
+    let (mut facts, mut keys, mut media_types) = (Facts::default(), Vec::new(), Vec::new());
     for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
         let (key, encoded) = pair.split_once(' ').unwrap_or((pair, ""));
         if keys.contains(&key) {
@@ -46,9 +48,16 @@ pub(super) fn parse(text: &str) -> Result<Facts, Refusal> {
         match key {
             "filename" => facts.file_name = value,
             "name" if facts.file_name.is_empty() => facts.file_name = value,
-            "filetype" | "type" => check_media_type(&value)?,
+            "filetype" | "type" => media_types.push(value),
+            "purpose" => {
+                let purpose = UploadPurpose::from_word(&value);
+                facts.purpose = purpose.ok_or_else(|| invalid(&METADATA, pair, "the purpose video or manifest"))?;
+            }
             _ => {}
         }
+    }
+    if facts.purpose == UploadPurpose::Video {
+        media_types.iter().try_for_each(|given| check_media_type(given))?;
     }
     Ok(facts)
 }
@@ -100,7 +109,17 @@ mod tests {
 
     #[test]
     fn a_malformed_header_and_other_files_are_refused() {
-        for text in ["filename a*b", "a YQ==,a YQ==", &format!("a {}", "YWFh".repeat(3_000))] {
+        let purpose = |text: &str| parse(text).unwrap().purpose;
+        let (manifest, video) = (BASE64.encode("manifest"), BASE64.encode("video"));
+        let of_manifest = format!("type {},purpose {manifest}", BASE64.encode("text/csv"));
+        assert_eq!(purpose(&of_manifest), UploadPurpose::Manifest);
+        assert_eq!(purpose(&format!("purpose {video}")), UploadPurpose::Video);
+        for text in [
+            "filename a*b",
+            "purpose YQ==",
+            "a YQ==,a YQ==",
+            &format!("a {}", "YWFh".repeat(3_000)),
+        ] {
             assert_eq!(parse(text).unwrap_err().code, Code::UploadHeaderInvalid, "{text}");
         }
         let typed = |kind: &str| parse(&format!("filetype {}", BASE64.encode(kind)));

@@ -4,9 +4,9 @@ use super::form::file_missing;
 use super::multipart::{FormPart, FormReader};
 use crate::AppState;
 use crate::error::{Error, Refusal};
-use app::NewFile;
 use app::idempotency::Fingerprint;
-use app::imports::{self, MAX_MANIFEST_BYTES, NewImport};
+use app::imports::{self, Lookup, MAX_MANIFEST_BYTES, NewImport, Options};
+use app::uploads::ManifestFile;
 use axum::extract::{FromRequest, Request};
 use domain::Code;
 use domain::manifest::Kind;
@@ -23,12 +23,12 @@ impl FromRequest<AppState> for ManifestForm {
 }
 
 /// The parts that were read.
-#[derive(Default)]
 struct Parts {
-    file: Option<(String, NewFile)>,
+    file: Option<ManifestFile>,
     kind: Option<Kind>,
     is_dry_run: bool,
     again: bool,
+    lookup: Lookup,
 }
 
 impl ManifestForm {
@@ -36,23 +36,28 @@ impl ManifestForm {
     /// `kind` is that of a dataset; without it, the form has one.
     pub(crate) async fn receive(mut self, state: &AppState, kind: Option<Kind>) -> Result<NewImport, Error> {
         let mut parts = Parts {
+            file: None,
             kind,
-            ..Parts::default()
+            is_dry_run: false,
+            again: false,
+            lookup: Lookup::default(),
         };
         let read = self.parts(state, &mut parts, kind.is_none()).await;
         match (read, parts.file, parts.kind) {
-            (Ok(()), Some((file_name, file)), Some(kind)) => Ok(NewImport {
-                kind,
-                dataset: None,
-                is_dry_run: parts.is_dry_run,
-                again: parts.again,
-                file_name,
+            (Ok(()), Some(file), Some(kind)) => Ok(NewImport {
                 file,
+                options: Options {
+                    kind,
+                    dataset: None,
+                    is_dry_run: parts.is_dry_run,
+                    again: parts.again,
+                    lookup: parts.lookup,
+                },
                 fingerprint: self.0.fingerprint(),
             }),
             (read, file, _) => {
                 let is_missing = file.is_none();
-                if let Some((_, file)) = file {
+                if let Some(ManifestFile::New { file, .. }) = file {
                     file.discard().await;
                 }
                 read?;
@@ -71,15 +76,29 @@ impl ManifestForm {
         while let Some(part) = self.0.next().await? {
             match part.name().as_str() {
                 "file" if parts.file.is_none() => parts.file = Some(receive_file(part, state, declared).await?),
+                "upload_id" if parts.file.is_none() => {
+                    let id = part.text(Code::UploadNotFound).await?.trim().to_owned();
+                    parts.file = (!id.is_empty()).then_some(ManifestFile::Upload(id));
+                }
                 "kind" if has_kind => parts.kind = Some(kind(part.text(Code::KindUnknown).await?.trim())?),
                 "dry_run" => parts.is_dry_run = flag("dry_run", part.text(Code::RequestInvalid).await?.trim())?,
                 "again" => parts.again = flag("again", part.text(Code::RequestInvalid).await?.trim())?,
-                "file" => {
+                "lookup" if has_kind => {
+                    let wish = flag("lookup", part.text(Code::RequestInvalid).await?.trim())?;
+                    parts.lookup.is_wanted = Some(wish);
+                }
+                "on_lookup_failure" if has_kind => {
+                    parts.lookup.is_required = on_failure(part.text(Code::RequestInvalid).await?.trim())?;
+                }
+                "file" | "upload_id" => {
                     let second = Refusal::new(Code::MultipartInvalid).detail("more than one file");
                     return Err(second.field("file", Code::MultipartInvalid).into());
                 }
-                _ if has_kind => return Err(part.unknown_part("file, kind, dry_run, again").into()),
-                _ => return Err(part.unknown_part("file, dry_run, again").into()),
+                _ if has_kind => {
+                    let accepted = "file, upload_id, kind, dry_run, again, lookup, on_lookup_failure";
+                    return Err(part.unknown_part(accepted).into());
+                }
+                _ => return Err(part.unknown_part("file, upload_id, dry_run, again").into()),
             }
         }
         Ok(())
@@ -110,26 +129,35 @@ fn flag(name: &str, text: &str) -> Result<bool, Refusal> {
     match text {
         "true" => Ok(true),
         "false" | "" => Ok(false),
-        _ => {
-            let given: String = text.chars().take(100).collect();
-            Err(Refusal::of_invalid_field(
-                name,
-                format!("{given:?}; accepted: true, false"),
-            ))
-        }
+        _ => Err(refused(name, text, "true, false")),
     }
+}
+
+/// Returns `true` if a row whose lookup fails has an error.
+fn on_failure(text: &str) -> Result<bool, Refusal> {
+    match text {
+        "fail" => Ok(true),
+        "continue" | "" => Ok(false),
+        _ => Err(refused("on_lookup_failure", text, "continue, fail")),
+    }
+}
+
+fn refused(name: &str, text: &str, accepted: &str) -> Refusal {
+    let given: String = text.chars().take(100).collect();
+    Refusal::of_invalid_field(name, format!("{given:?}; accepted: {accepted}"))
 }
 
 async fn receive_file(
     part: FormPart<'_>,
     state: &AppState,
     declared_bytes: Option<u64>,
-) -> Result<(String, NewFile), Error> {
-    let file_name = part.file_name();
+) -> Result<ManifestFile, Error> {
+    let given_name = part.file_name();
     let chunks = futures::stream::try_unfold(part, async |mut part| {
         let chunk = part.chunk().await.map_err(|error: Error| error.0)?;
         Ok::<_, app::Error>(chunk.map(|chunk| (chunk, part)))
     });
     let file = imports::store(&state.app, chunks, declared_bytes).await?;
-    Ok((file_name, file))
+    let file = Box::new(file);
+    Ok(ManifestFile::New { given_name, file })
 }

@@ -4,6 +4,7 @@ use super::columns::metadata_key;
 use super::row_error::RowError;
 use crate::code::Code;
 use crate::library::Visibility;
+use crate::nul::has_nul;
 use crate::video::{self, Accepted};
 use serde_json::{Map, Value, json};
 use std::fmt::Display;
@@ -214,16 +215,6 @@ fn merged(patch: &Map<String, Value>) -> Result<Map<String, Value>, RowError> {
                 &words(accepted),
             ))
         }
-    }
-}
-
-/// Returns `true` if a text of a value contains a NUL character. Recursive; the parser has bounded the depth.
-fn has_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(values) => values.iter().any(has_nul),
-        Value::Object(object) => object.iter().any(|(key, value)| key.contains('\0') || has_nul(value)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

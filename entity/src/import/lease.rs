@@ -26,6 +26,15 @@ pub struct Checkpoint {
     pub rows_read: u64,
 }
 
+/// Numbers of lookups of rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "explained by `LookupStatus`")]
+pub struct LookupCounts {
+    pub found: i64,
+    pub no_data: i64,
+    pub failed: i64,
+}
+
 /// Takes the import that waits longest. `holder` must be unique to the caller. An import that was canceled or has
 /// failed is taken while rows of it are `working`. `None` if no import is due.
 ///
@@ -135,6 +144,38 @@ impl ImportLease {
         for (status, rows) in to {
             update = update.col_expr(column(*status), by(*status, signed(*rows)));
         }
+        Ok(update.exec(db).await?.rows_affected == 1)
+    }
+
+    /// Counts lookups of rows up to the row `up_to`, in the transaction that stores them, and renews the lease. Returns
+    /// `false` if the worker has lost the import; the caller must roll back then.
+    ///
+    /// # Errors
+    /// Any database error.
+    pub async fn looked_up(&self, db: &impl ConnectionTrait, up_to: i64, counts: LookupCounts) -> Result<bool, DbErr> {
+        let mut update = self
+            .held()
+            .filter(Column::Status.is_in(OPEN))
+            .col_expr(Column::UntilMs, lease::end(db))
+            .col_expr(Column::LookupRow, Expr::value(up_to))
+            .col_expr(Column::LookupWaits, Expr::value(0_i64));
+        for (column, count) in [
+            (Column::LookupFound, counts.found),
+            (Column::LookupNoData, counts.no_data),
+            (Column::LookupFailed, counts.failed),
+        ] {
+            update = update.col_expr(column, Expr::col(column).add(count));
+        }
+        Ok(update.exec(db).await?.rows_affected == 1)
+    }
+
+    /// Counts a step that waits for the lookup service.
+    ///
+    /// # Errors
+    /// Any database error.
+    pub async fn wait_for_lookup(&self, db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+        let update = self.held().filter(Column::Status.is_in(OPEN));
+        let update = update.col_expr(Column::LookupWaits, Expr::col(Column::LookupWaits).add(1_i64));
         Ok(update.exec(db).await?.rows_affected == 1)
     }
 

@@ -68,9 +68,14 @@ impl Model {
     #[must_use]
     pub fn files(&self) -> Vec<String> {
         let file = self.task_id.is_none().then(|| self.key.clone());
+        file.into_iter().chain(self.tails()).collect()
+    }
+
+    /// The prefix of the storage keys of the tails of a multipart upload.
+    #[must_use]
+    pub fn tails(&self) -> Option<String> {
         let id = self.key.strip_prefix("sources/").unwrap_or_default();
-        let tails = self.multipart_id.is_some().then(|| format!("uploads/{id}/"));
-        file.into_iter().chain(tails).collect()
+        self.multipart_id.is_some().then(|| format!("uploads/{id}/"))
     }
 
     /// Delay after which its files are removed for the last time.

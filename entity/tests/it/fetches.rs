@@ -21,6 +21,7 @@ async fn new_fetch(db: &DatabaseConnection, user: UserId, id: &str) -> UploadLea
         multipart_id: Some("m".to_owned()),
         part_bytes: 5,
         guest: None,
+        purpose: domain::UploadPurpose::Video,
     };
     let fetch = fetch::New {
         request: r#"{"url": "https://example.com/clip.mp4"}"#.to_owned(),

@@ -42,6 +42,7 @@ async fn begin(db: &DatabaseConnection, link: &guest_link::Model, id: &str) -> b
             session: format!("session of {id}"),
             max_bytes: 10,
         }),
+        purpose: domain::UploadPurpose::Video,
     };
     let begun = entity::user::write(db, link.owner(), async |db| {
         let has_place = guest_link::take_place(db, link.id).await?;

@@ -21,6 +21,7 @@ async fn new_upload(db: &DatabaseConnection, user: UserId, id: &str) -> upload::
         multipart_id: Some("m".to_owned()),
         part_bytes: 5,
         guest: None,
+        purpose: domain::UploadPurpose::Video,
     };
     let created = entity::write(db, async |db| upload::create(db, user, &new, TTL).await);
     created.await.unwrap()

@@ -1,6 +1,7 @@
 //! Settings of the API.
 
 use super::environment::{BadSetting, Bounds, Environment, TTL_MAX_S, bad};
+use super::lookups;
 use super::role::Role;
 use super::secret;
 use super::uploads;
@@ -42,6 +43,7 @@ pub(super) fn config(
     app.limits = limits;
     app.upload_ttl = uploads::ttl(env)?;
     app.outbound = uploads::outbound(env)?;
+    app.lookups = lookups::lookups(env)?;
     app.sealer = secret::sealer(env, role, data_dir)?;
     app.threads = threads(workers(env)?);
     app.password_policy = env.one_of("RUSHES_PASSWORD_POLICY", &policies, PasswordPolicy::Basic)?;

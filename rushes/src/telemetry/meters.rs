@@ -169,6 +169,11 @@ const METRICS: &[(&str, Kind, &str)] = &[
         "Attempts to deliver a message to a webhook by outcome: delivered, retried (it will be tried again), or failed for good.",
     ),
     (
+        "rushes_lookup_calls_total",
+        Counter,
+        "Calls of the lookup service by outcome: answered, retried (one try failed), failed after all tries, or invalid.",
+    ),
+    (
         "rushes_disk_free_bytes",
         Gauge,
         "Free bytes of the file system of a directory of this process.",
@@ -217,6 +222,9 @@ pub(super) fn initialize(settings: &Settings) {
         }
         for outcome in ["delivered", "retried", "failed"] {
             counter!("rushes_webhook_attempts_total", "outcome" => outcome).absolute(0);
+        }
+        for outcome in ["answered", "retried", "failed", "invalid"] {
+            counter!("rushes_lookup_calls_total", "outcome" => outcome).absolute(0);
         }
         counter!("rushes_tasks_postponed_total").absolute(0);
         counter!("rushes_leases_expired_total").absolute(0);

@@ -29,8 +29,8 @@ pub(super) async fn run(env: &Env, shutdown: &CancellationToken) {
         let taken = if has_place { take(env).await } else { None };
         match taken {
             Some(import) => {
-                let shutdown = shutdown.clone();
-                running.spawn(async move { import.step(&shutdown).await });
+                let (shutdown, lookups) = (shutdown.clone(), env.lookups.clone());
+                running.spawn(async move { import.step(lookups.as_ref(), &shutdown).await });
             }
             None => {
                 tokio::select! {

@@ -15,14 +15,14 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use csv::{Terminator, WriterBuilder};
-use entity::import_row::{Filter, State as RowState};
+use entity::import_row::{Filter, Lookup, State as RowState};
 use entity::{Json, import, import_row};
 use futures::stream;
 
 /// Rows that are read at once.
 const PAGE: u64 = 200;
 /// The columns behind those of the manifest.
-const OUTCOME: [&str; 10] = [
+const OUTCOME: [&str; 13] = [
     "row",
     "line",
     "byte",
@@ -33,6 +33,9 @@ const OUTCOME: [&str; 10] = [
     "task_id",
     "video_id",
     "duplicate_of",
+    "lookup",
+    "lookup_result",
+    "lookup_error",
 ];
 
 problems!(ResultProblems: QueryInvalid, TokenMissing, TokenInvalid, TokenExpired, ImportNotFound, ImportRowsExpired, Unavailable);
@@ -216,6 +219,9 @@ impl Sheet {
             number(row.task_id),
             number(row.video_id),
             number(row.duplicate_of),
+            Lookup::status(row.lookup).as_str().to_owned(),
+            row.lookup_result.as_ref().map(Json::to_string).unwrap_or_default(),
+            row.lookup_error.clone().unwrap_or_default(),
         ]);
         cells
     }

@@ -31,6 +31,7 @@ pub(crate) async fn env(home: &Path) -> Env {
         upload_ttl: Duration::from_hours(24),
         sealer: None,
         outbound: Policy::default(),
+        lookups: None,
         watch: None,
         shutdown_grace: Duration::ZERO,
     };

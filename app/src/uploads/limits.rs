@@ -1,6 +1,8 @@
-//! Times after which uploads are removed.
+//! The size of uploads, and the times after which they are removed.
 
-use crate::app::Settings;
+use crate::app::{Core, Settings};
+use crate::imports::MAX_MANIFEST_BYTES;
+use domain::UploadPurpose;
 use std::time::Duration;
 
 /// Time after which a fetch fails, with all its attempts.
@@ -13,5 +15,14 @@ pub(super) const fn lifetime(is_fetched: bool, settings: &Settings) -> Duration 
         FETCH_TIMEOUT.saturating_add(settings.upload_ttl)
     } else {
         settings.upload_ttl
+    }
+}
+
+/// The largest length of a file in bytes.
+pub(super) fn max_bytes(app: &Core, purpose: UploadPurpose) -> u64 {
+    let of_installation = app.settings.limits.max_upload_bytes;
+    match purpose {
+        UploadPurpose::Video => of_installation,
+        UploadPurpose::Manifest => of_installation.min(MAX_MANIFEST_BYTES),
     }
 }

@@ -5,18 +5,18 @@
 //!
 //! *Mechanism.* A process makes at most [`CALLS`] calls at the same time, and one call in each period of the rate. A
 //! call that fails is tried again up to [`TRIES`] times with growing pauses; `Retry-After` holds for all calls of the
-//! process. [`gate::Gate`] is the circuit breaker: without a valid answer for a while, callers are told to come later
+//! process. Without an answer for a while, the circuit breaker ([`Breaker`]) opens: callers are told to come later
 //! ([`Outcome::Later`]), and one call tries the service now and then.
 //!
 //! *Bounds.* A reply of [`MAX_REPLY_BYTES`], 30 s for a call. A redirect is not followed. The address is that of the
 //! setting alone, so a service inside of the network can be used, but nothing else there.
 
-mod gate;
+mod breaker;
 
+use breaker::Breaker;
 use bytes::Bytes;
 use domain::lookup::{Dialect, Point};
 use entity::Json;
-use gate::Gate;
 use outbound::{Client, Headers, Limits, Policy, Post, Target};
 use sha2::{Digest, Sha256};
 use std::io;
@@ -72,7 +72,7 @@ impl Settings {
     /// The beginning of the keys of stored answers. Another service has other answers.
     fn key_prefix(&self) -> String {
         let service = format!("{} {}", self.dialect.as_str(), self.target.url());
-        hex::encode(&Sha256::digest(service)[..8])
+        hex::encode(Sha256::digest(service)).chars().take(16).collect()
     }
 }
 
@@ -100,7 +100,7 @@ struct Inner {
     calls: Semaphore,
     /// Ticks once for each call that may begin.
     rate: Mutex<Interval>,
-    gate: Gate,
+    breaker: Breaker,
 }
 
 impl Lookups {
@@ -118,7 +118,7 @@ impl Lookups {
             settings,
             calls: Semaphore::new(CALLS),
             rate: Mutex::new(rate),
-            gate: Gate::default(),
+            breaker: Breaker::default(),
         })))
     }
 
@@ -129,7 +129,7 @@ impl Lookups {
 
     /// Returns `true` if the service is not asked now.
     pub(crate) fn is_closed(&self) -> bool {
-        self.0.gate.wait() > MAX_WAIT
+        self.0.breaker.wait() > MAX_WAIT
     }
 
     /// Asks for up to [`domain::lookup::POINTS`] points. Dropping the future ends the call.
@@ -141,7 +141,7 @@ impl Lookups {
             if number > 0 {
                 sleep(pause(number)).await;
             }
-            while let Err(wait) = self.0.gate.admit() {
+            while let Err(wait) = self.0.breaker.admit() {
                 if wait > MAX_WAIT {
                     return Outcome::Later;
                 }
@@ -149,9 +149,15 @@ impl Lookups {
             }
             self.0.rate.lock().await.tick().await;
             match self.call(body.clone()).await {
-                Ok(answer) => return self.read(&answer, points.len()),
-                Err(Fault::Invalid(reason)) => return invalid(reason),
-                Err(Fault::Passing(retry_after)) => self.0.gate.fail(retry_after),
+                Ok(answer) => {
+                    self.0.breaker.succeed();
+                    return self.read(&answer, points.len());
+                }
+                Err(Fault::Invalid(reason)) => {
+                    self.0.breaker.succeed();
+                    return invalid(reason);
+                }
+                Err(Fault::Passing(retry_after)) => self.0.breaker.fail(retry_after),
             }
             count("retried");
         }
@@ -186,7 +192,6 @@ impl Lookups {
         if results.iter().flatten().any(is_too_large) {
             return invalid(format!("a result over {MAX_RESULT_BYTES} bytes"));
         }
-        self.0.gate.succeed();
         count("answered");
         Outcome::Found(results)
     }

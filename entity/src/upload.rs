@@ -197,7 +197,7 @@ pub struct New {
     pub part_bytes: u64,
     /// The guest who sends the file.
     pub guest: Option<Guest>,
-    /// What the file is for.
+    /// The purpose of the file.
     pub purpose: UploadPurpose,
 }
 

@@ -208,9 +208,9 @@ async fn the_rows_with_errors_are_a_new_manifest() {
     let lines: Vec<&str> = whole.lines().collect();
     assert_eq!(
         lines[0],
-        "lat,lon,meta.note,row,line,byte,status,field,code,detail,task_id,video_id,duplicate_of"
+        "lat,lon,meta.note,row,line,byte,status,field,code,detail,task_id,video_id,duplicate_of,lookup,lookup_result,lookup_error"
     );
-    assert_eq!(lines[1], "1,2,\"a, b\",1,2,18,created,,,,,,");
+    assert_eq!(lines[1], "1,2,\"a, b\",1,2,18,created,,,,,,,off,,");
     let jsonl = result("application/x-ndjson", "").await;
     let parsed: Vec<Value> = jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(

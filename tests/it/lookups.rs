@@ -376,7 +376,7 @@ async fn a_lookup_without_a_service_and_unknown_wishes_are_refused() {
     for (name, value) in [("lookup", "maybe"), ("on_lookup_failure", "stop")] {
         let refused = sent(name, value).await;
         assert_eq!(
-            (refused.status, refused.body["fields"][0]["name"].as_str()),
+            (refused.status, refused.body["errors"][0]["field"].as_str()),
             (400, Some(name)),
             "{refused:?}"
         );

@@ -118,7 +118,7 @@ fn of_url(refusal: Refusal) -> Refusal {
 
 /// Begins a row. Returns `false` if no other row can begin now.
 async fn begin(app: &Core, due: &DueImport, row: import_row::Model) -> Result<bool, Failure> {
-    let (refusal, is_ours) = match caught(create(app, due.import.owner(), &row)).await {
+    let (refusal, is_ours) = match caught(Box::pin(create(app, due.import.owner(), &row))).await {
         Ok(()) => return Ok(true),
         Err(Error::Client(refusal)) if refusal.code == Code::SealingUnavailable => (refusal, false),
         Err(Error::Client(refusal)) if refusal.is_transient() || refusal.code == Code::UploadsTooMany => {

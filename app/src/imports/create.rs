@@ -39,7 +39,7 @@ pub struct Lookup {
     pub is_required: bool,
 }
 
-/// What an import does.
+/// The options of an import.
 #[derive(Clone)]
 pub struct Options {
     /// Its kind.
@@ -58,7 +58,7 @@ pub struct Options {
 pub struct NewImport {
     /// The manifest.
     pub file: ManifestFile,
-    /// What the import does.
+    /// Its options.
     pub options: Options,
     /// The hash of the request, for its idempotency key.
     pub fingerprint: Fingerprint,
@@ -75,11 +75,11 @@ pub struct Begun<R> {
 impl Options {
     /// Decides if points are looked up.
     fn looks_up(&self, app: &Core) -> Result<bool, Refusal> {
-        let (is_configured, wish) = (app.settings.lookups.is_some(), self.lookup.is_wanted);
-        if wish == Some(true) && !is_configured {
+        let (is_configured, wanted) = (app.settings.lookups.is_some(), self.lookup.is_wanted);
+        if wanted == Some(true) && !is_configured {
             return Err(Refusal::new(Code::LookupUnavailable).detail("lookup: true; accepted: false"));
         }
-        Ok(self.kind == Kind::Videos && is_configured && wish != Some(false))
+        Ok(self.kind == Kind::Videos && is_configured && wanted != Some(false))
     }
 
     /// The hash of the file, the kind and the options.

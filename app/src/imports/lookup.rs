@@ -1,7 +1,7 @@
 //! Lookups of the points of rows, before the rows have their effect.
 //!
-//! Rows are looked up in the order of the file, and `imports.lookup_row` is the last one that was. Answers are stored by
-//! point as they arrive ([`entity::lookup`]), so after a kill, or with another file, a point is not asked for again.
+//! Rows are looked up in the order of the file, and `imports.lookup_row` is the last one that was. Answers are stored
+//! by point as they arrive ([`entity::lookup`]), so after a kill, or with another file, a point is not asked for again.
 //! While the service does not answer, rows wait; after an hour of that their lookups fail.
 
 use super::due::{DueImport, Failure};
@@ -31,8 +31,9 @@ const KEPT_FOR: Duration = Duration::from_hours(30 * 24);
 /// Answers that are deleted at once.
 const DELETED: u64 = 5_000;
 
-/// The answers for points. A failure has a code and its detail.
-type Answers = HashMap<Point, Result<Option<Json>, (Code, String)>>;
+/// The answer for a point. A failure has a code and its detail.
+type Answer = Result<Option<Json>, (Code, String)>;
+type Answers = HashMap<Point, Answer>;
 
 /// The lookups of a step.
 pub(super) struct LookedUp {
@@ -75,7 +76,7 @@ pub(super) async fn run(
     };
     missing.retain(|point| !answers.contains_key(point));
     match open {
-        Some(lookups) => ask(app, due, lookups, missing, &mut answers, stop).await?,
+        Some(lookups) => answers.extend(ask(app, due, lookups, missing, stop).await?),
         None => {
             let failed = || Err((Code::LookupFailed, "the service did not answer for an hour".to_owned()));
             answers.extend(missing.into_iter().map(|point| (point, failed())));
@@ -116,9 +117,9 @@ async fn ask(
     due: &DueImport,
     lookups: &Lookups,
     points: BTreeSet<Point>,
-    answers: &mut Answers,
     stop: &CancellationToken,
-) -> Result<(), Failure> {
+) -> Result<Answers, Failure> {
+    let mut answers = Answers::new();
     let points: Vec<Point> = points.into_iter().collect();
     let calls: Vec<_> = points
         .chunks(POINTS)
@@ -131,7 +132,7 @@ async fn ask(
         tokio::select! {
             answered = calls.next() => match answered {
                 Some(answered) => answers.extend(answered?),
-                None => return Ok(()),
+                None => return Ok(answers),
             },
             () = stop.cancelled() => return Err(Failure::Stopped),
             _ = renewal.tick() => {
@@ -165,12 +166,7 @@ async fn call(app: &Core, lookups: &Lookups, points: Vec<Point>) -> Result<Answe
 }
 
 /// Stores the lookups of rows up to the row `up_to`.
-async fn store(
-    app: &Core,
-    due: &DueImport,
-    up_to: i64,
-    rows: Vec<(Waiting, Result<Option<Json>, (Code, String)>)>,
-) -> Result<LookedUp, Failure> {
+async fn store(app: &Core, due: &DueImport, up_to: i64, rows: Vec<(Waiting, Answer)>) -> Result<LookedUp, Failure> {
     let id = due.import.id;
     let mut counts = LookupCounts::default();
     let mut failed: BTreeMap<(&str, String), Vec<i64>> = BTreeMap::new();
@@ -198,12 +194,11 @@ async fn store(
         });
     }
     let has_more = !looked_up.is_empty();
-    let failed = due.import.lookup_required.then_some(failed).unwrap_or_default();
     let written = entity::write(&app.db, async |db| {
         let is_held = due.lease.looked_up(db, up_to, counts).await?;
         is_held.then_some(()).ok_or(Failure::Lost)?;
         import_row::set_lookups(db, id, looked_up).await?;
-        for ((code, detail), rows) in failed {
+        for ((code, detail), rows) in failed.into_iter().filter(|_| due.import.lookup_required) {
             let ended = Ended {
                 code: Some(code.to_owned()),
                 detail: Some(detail),

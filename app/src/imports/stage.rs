@@ -224,6 +224,12 @@ fn set_error(row: &mut import_row::Model, error: RowError) {
     row.detail = Some(error.detail);
 }
 
+/// Ends a row that repeats another one, or a video.
+fn set_duplicate(row: &mut import_row::Model) {
+    row.status = State::Duplicate;
+    (row.point, row.lookup) = (None, None);
+}
+
 /// The error of a row that could not be read.
 fn unreadable(error: &manifest::RecordError) -> RowError {
     use manifest::RecordError as E;
@@ -271,7 +277,7 @@ async fn store(app: &Core, due: &DueImport, sheet: &Sheet, batch: Batch) -> Resu
                 match conflict {
                     Some(error) => set_error(row, error),
                     None => {
-                        row.status = State::Duplicate;
+                        set_duplicate(row);
                         row.duplicate_of = Some(*first);
                     }
                 }
@@ -282,7 +288,7 @@ async fn store(app: &Core, due: &DueImport, sheet: &Sheet, batch: Batch) -> Resu
         if row.status == State::Pending
             && let Some(video) = external_id.and_then(|id| repeated.videos.get(&id))
         {
-            row.status = State::Duplicate;
+            set_duplicate(row);
             row.video_id = Some(*video);
         }
     }

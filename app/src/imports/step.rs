@@ -25,7 +25,7 @@ impl DueImport {
     /// Errors of the database after which the step is not recorded. The import is due again when its lease has ended.
     pub async fn step(self, lookups: Option<&Lookups>, stop: &CancellationToken) -> Result<(), Error> {
         let id = self.import.id;
-        let (pause, failures) = match caught(self.work(lookups, stop)).await {
+        let (pause, failures) = match caught(Box::pin(self.work(lookups, stop))).await {
             Ok(Progress::Some) => (Duration::ZERO, 0),
             Ok(Progress::Waits) => (WAIT_PAUSE, 0),
             Err(Failure::Lost | Failure::Stopped) => (Duration::ZERO, self.import.failures),

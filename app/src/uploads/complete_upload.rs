@@ -9,8 +9,8 @@ use entity::upload;
 /// Takes over an upload, and completes it if its last request could not.
 ///
 /// # Errors
-/// `upload_not_found`, `upload_unfinished`, `upload_used`, `upload_purpose_wrong`, `upload_interrupted`; `not_media` for
-/// a video that is none; errors of the storage and the database.
+/// `upload_not_found`, `upload_unfinished`, `upload_used`, `upload_purpose_wrong`, `upload_interrupted`; `not_media`
+/// for a video that is none; errors of the storage and the database.
 pub(super) async fn take(app: &Core, user: UserId, id: &str, purpose: UploadPurpose) -> Result<Session, Error> {
     // Before it is taken, so that a request that still sends goes on.
     let found = app.with_timeout(upload::of_user(&app.db, user, id)).await?;

@@ -12,8 +12,8 @@ use serde_json::{Map, json};
 /// Maximum length of the code and the name of a point, in characters.
 const WORD_CHARS: usize = 200;
 
-/// A row whose video is created. The point of `lat` and `lon` is in the metadata, as `location`, with the `code` and the
-/// `name` that were looked up. A row without a region gets the one that was looked up.
+/// A row whose video is created. The point of `lat` and `lon` is in the metadata, as `location`, with the `code` and
+/// the `name` that were looked up. A row without a region gets the one that was looked up.
 pub struct ImportedVideo {
     row: import_row::Model,
     details: Details,

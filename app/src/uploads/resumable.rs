@@ -1,7 +1,8 @@
 //! Resumable uploads: files that clients send in several requests. `entity::upload` has the theory of operation.
 //!
-//! An upload is created, then receives bytes until it is complete, and becomes a task with [`finish`](super::finish), or
-//! the manifest of an import ([`ManifestFile`](super::ManifestFile)). Uploads that are not continued are removed by a background task of the worker.
+//! An upload is created, then receives bytes until it is complete, and becomes a task with
+//! [`finish`](super::finish), or the manifest of an import ([`ManifestFile`](super::ManifestFile)). Uploads that are
+//! not continued are removed by a background task of the worker.
 
 pub use super::receive::Patch;
 
@@ -51,7 +52,7 @@ pub struct New {
     pub fingerprint: Fingerprint,
     /// The row of an import that asks for the file.
     pub row: Option<import_row::Model>,
-    /// What the file is for. Guests send videos alone.
+    /// The purpose of the file. Guests send videos alone.
     pub purpose: UploadPurpose,
 }
 

@@ -236,8 +236,8 @@ impl Session {
         Ok(read)
     }
 
-    /// The bytes of a file that has too few to detect its format; `None` if it has enough, or if any format is accepted. In a bucket they are in the
-    /// tail, because a part is larger.
+    /// The bytes of a file that has too few to detect its format; `None` if it has enough, or if any format is
+    /// accepted. In a bucket they are in the tail, because a part is larger.
     ///
     /// # Errors
     /// `upload_not_found` when the file is gone; errors of the storage.

@@ -57,7 +57,8 @@ pub(crate) struct ImportForm {
     /// Look up the points of rows (`lat` and `lon`) at the service of the installation: by default if it has one.
     #[schema(nullable = false)]
     lookup: Option<bool>,
-    /// What becomes of a row whose lookup fails: `continue` (default), or `fail`, which gives it an error.
+    /// The end of a row whose lookup fails: an error with `fail`, or the usual one without the answer with `continue`,
+    /// which is the default.
     #[schema(nullable = false, pattern = "^(continue|fail)$")]
     on_lookup_failure: Option<String>,
 }
@@ -128,13 +129,14 @@ fn row_view(row: import_row::Model) -> ImportRowView {
 
 /// Begins an import of many videos, or of changes of many videos.
 ///
-/// The manifest is a table, CSV or JSON Lines, with one video a row. It is in the form, or in a complete upload. A worker reads it: poll `GET /api/imports/{id}`
-/// until the `status` is final. Each row ends in one state, and a row with an error does not stop the others. The same
-/// file is imported once: sent again, the reply is the first import. Rows of `kind=videos` have a `source_url`, or the
-/// `upload_id` of a complete upload, and what they tell about the video: `title`, `description`, `tags`, `external_id`,
-/// `region`, `lat` and `lon`, `preset` or `recipe`, and `meta.*`. Rows of `kind=metadata` have a `video_id` or an
-/// `external_id`, and what changes. Where the installation has a lookup service, the points of rows are looked up first:
-/// with `dry_run` and the columns `lat` and `lon` alone, an import only does that.
+/// The manifest is a table, CSV or JSON Lines, with one video a row. It is in the form, or in a complete upload. A
+/// worker reads it: poll `GET /api/imports/{id}` until the `status` is final. Each row ends in one state, and a row
+/// with an error does not stop the others. The same file is imported once: sent again, the reply is the first import.
+/// Rows of `kind=videos` have a `source_url`, or the `upload_id` of a complete upload, and what they tell about the
+/// video: `title`, `description`, `tags`, `external_id`, `region`, `lat` and `lon`, `preset` or `recipe`, and `meta.*`.
+/// Rows of `kind=metadata` have a `video_id` or an `external_id`, and what changes. Where the installation has a lookup
+/// service, the points of rows are looked up first: with `dry_run` and the columns `lat` and `lon` alone, an import
+/// only does that.
 #[utoipa::path(post, operation_id = "create_import", path = "/imports", tag = "imports", params(IdempotencyKeyHeader), security(("bearer" = [])),
     request_body(content = ImportForm, content_type = "multipart/form-data", description = "The manifest, its kind and options"),
     responses((status = 201, description = "A worker will read the manifest", body = ImportView),

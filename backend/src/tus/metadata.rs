@@ -21,7 +21,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub(super) struct Facts {
     /// The name of the file; empty without one.
     pub(super) file_name: String,
-    /// What the file is for.
+    /// The purpose of the file.
     pub(super) purpose: UploadPurpose,
 }
 

@@ -84,8 +84,8 @@ impl ManifestForm {
                 "dry_run" => parts.is_dry_run = flag("dry_run", part.text(Code::RequestInvalid).await?.trim())?,
                 "again" => parts.again = flag("again", part.text(Code::RequestInvalid).await?.trim())?,
                 "lookup" if has_kind => {
-                    let wish = flag("lookup", part.text(Code::RequestInvalid).await?.trim())?;
-                    parts.lookup.is_wanted = Some(wish);
+                    let is_wanted = flag("lookup", part.text(Code::RequestInvalid).await?.trim())?;
+                    parts.lookup.is_wanted = Some(is_wanted);
                 }
                 "on_lookup_failure" if has_kind => {
                     parts.lookup.is_required = on_failure(part.text(Code::RequestInvalid).await?.trim())?;

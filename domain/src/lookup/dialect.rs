@@ -10,7 +10,7 @@ use thiserror::Error;
 /// | | request | answer |
 /// |---|---|---|
 /// | `rushes` | `{"points":[{"lat","lon"}]}` | `{"results":[{"code","name","region",…} or null]}` |
-/// | `postcodes.io` | `{"geolocations":[{"latitude","longitude","limit":1}]}` | `{"result":[{"result":[{…}] or null}]}` |
+/// | `postcodes.io` | `{"geolocations":[{"latitude","longitude","limit":1}]}` | `{"result":[{"result":[{…}]}]}` |
 ///
 /// There are as many results as points, in the same order. The second one is that of `POST /postcodes` of
 /// <https://postcodes.io/docs>.

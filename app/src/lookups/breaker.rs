@@ -15,7 +15,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// The circuit breaker. It counts failures in a row: a service that answers most calls is used further.
 #[derive(Debug, Default)]
-pub(super) struct Gate(Mutex<State>);
+pub(super) struct Breaker(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -27,7 +27,7 @@ struct State {
     not_before: Option<Instant>,
 }
 
-impl Gate {
+impl Breaker {
     fn state(&self) -> MutexGuard<'_, State> {
         // The state is consistent after each statement.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -54,7 +54,7 @@ impl Gate {
         Ok(())
     }
 
-    /// Records a valid answer.
+    /// Records an answer.
     pub(super) fn succeed(&self) {
         let mut state = self.state();
         state.failures.clear();
@@ -77,7 +77,7 @@ impl Gate {
         }
         if state.failures.len() >= FAILURES && state.open_until.is_none() {
             state.open_until = Some(now + OPEN);
-            tracing::warn!("the lookup service does not answer; it is tried every 30 s");
+            tracing::warn!("the lookup service does not answer; one call tries it every 30 s");
         }
     }
 }
@@ -96,48 +96,48 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn twenty_failures_in_a_row_open_it_and_one_answer_closes_it() {
-        let gate = Gate::default();
+        let breaker = Breaker::default();
         for _ in 0..19 {
-            gate.fail(None);
+            breaker.fail(None);
         }
-        assert_eq!(gate.admit(), Ok(()));
-        gate.succeed();
+        assert_eq!(breaker.admit(), Ok(()));
+        breaker.succeed();
         for _ in 0..20 {
-            assert_eq!(gate.admit(), Ok(()));
-            gate.fail(None);
+            assert_eq!(breaker.admit(), Ok(()));
+            breaker.fail(None);
         }
-        assert_eq!((gate.admit(), gate.wait()), (Err(OPEN), OPEN));
+        assert_eq!((breaker.admit(), breaker.wait()), (Err(OPEN), OPEN));
         advance(OPEN).await;
         // One call alone tries the service.
-        assert_eq!((gate.admit(), gate.admit()), (Ok(()), Err(OPEN)));
-        gate.fail(None);
+        assert_eq!((breaker.admit(), breaker.admit()), (Ok(()), Err(OPEN)));
+        breaker.fail(None);
         advance(OPEN).await;
-        assert_eq!((gate.admit(), gate.admit()), (Ok(()), Err(OPEN)));
-        gate.succeed();
-        assert_eq!((gate.admit(), gate.admit()), (Ok(()), Ok(())));
+        assert_eq!((breaker.admit(), breaker.admit()), (Ok(()), Err(OPEN)));
+        breaker.succeed();
+        assert_eq!((breaker.admit(), breaker.admit()), (Ok(()), Ok(())));
     }
 
     #[tokio::test(start_paused = true)]
     async fn failures_that_are_far_apart_do_not_open_it() {
-        let gate = Gate::default();
+        let breaker = Breaker::default();
         for _ in 0..60 {
-            gate.fail(None);
+            breaker.fail(None);
             advance(Duration::from_secs(2)).await;
         }
-        assert_eq!(gate.admit(), Ok(()));
+        assert_eq!(breaker.admit(), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_service_decides_when_it_is_called_again() {
-        let gate = Gate::default();
+        let breaker = Breaker::default();
         let seven = Duration::from_secs(7);
-        gate.fail(Some(seven));
-        gate.fail(Some(Duration::from_secs(3)));
-        gate.succeed();
-        assert_eq!(gate.admit(), Err(seven));
+        breaker.fail(Some(seven));
+        breaker.fail(Some(Duration::from_secs(3)));
+        breaker.succeed();
+        assert_eq!(breaker.admit(), Err(seven));
         advance(seven).await;
-        assert_eq!((gate.admit(), gate.admit()), (Ok(()), Ok(())));
-        gate.fail(Some(Duration::from_hours(400)));
-        assert_eq!(gate.wait(), Duration::from_hours(1));
+        assert_eq!((breaker.admit(), breaker.admit()), (Ok(()), Ok(())));
+        breaker.fail(Some(Duration::from_hours(400)));
+        assert_eq!(breaker.wait(), Duration::from_hours(1));
     }
 }

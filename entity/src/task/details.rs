@@ -1,11 +1,12 @@
 //! Tasks with their sources and outputs, as clients see them.
 
-use super::{Column, Entity, Model, TaskStatus};
+use super::{Column, Entity, Model};
 use crate::{output, source, video};
 use domain::{TaskId, UserId, VideoId};
 use sea_orm::entity::prelude::*;
-use sea_orm::{FromQueryResult, JoinType, QueryOrder, QueryResult, QuerySelect, RelationTrait};
+use sea_orm::{FromQueryResult, JoinType, QueryOrder, QuerySelect, QueryTrait, RelationTrait};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// A task with everything that a client sees of it.
 #[derive(Clone, Debug)]
@@ -20,11 +21,7 @@ pub struct TaskDetails {
     pub outputs: Vec<output::Model>,
 }
 
-/// The tasks that exist and belong to the account that they are wanted for.
-///
-/// A first statement reads tasks, sources and the ids of videos, a second one the outputs of the processed tasks.
-/// Nothing is half read: the outputs of a task are created in the transaction that sets it to processed, at least one,
-/// and never change. So a processed task without outputs was removed between the two statements, and is left out.
+/// The tasks that exist and belong to the account that they are wanted for, read in one statement.
 ///
 /// # Errors
 /// Any database error.
@@ -36,64 +33,37 @@ pub async fn details(
     let query = Entity::find()
         .filter(Column::Id.is_in(padded(ids)))
         .find_also_related(source::Entity)
+        .find_also_related(output::Entity)
         .join_rev(JoinType::LeftJoin, video::Relation::Source.def())
         .column_as(video::Column::Id, VIDEO_ID)
-        .into_model::<WithVideo, source::Model>();
-    let mut found = HashMap::new();
-    for (WithVideo { task, video }, source) in query.all(db).await? {
-        if let Some(source) = source
-            && wanted.contains(&(task.owner(), task.task_id()))
-        {
-            let details = TaskDetails {
-                task,
-                source,
-                video,
+        .order_by_asc(output::Column::Position);
+    let mut found: HashMap<_, TaskDetails> = HashMap::new();
+    for row in db.query_all(&query.into_query()).await? {
+        let id = |column: &str| row.try_get::<i64>(TASK, column);
+        let key = (UserId(id("user_id")?), TaskId(id("id")?));
+        // Each row has an output, and repeats the rest.
+        let details = match found.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(TaskDetails {
+                task: Model::from_query_result(&row, TASK)?,
+                source: source::Model::from_query_result(&row, SOURCE)?,
+                video: row.try_get::<Option<i64>>("", VIDEO_ID)?.map(VideoId),
                 outputs: Vec::new(),
-            };
-            found.insert(details.task.id, details);
-        }
+            }),
+        };
+        let output = output::Model::from_query_result_optional(&row, OUTPUT)?;
+        details.outputs.extend(output);
     }
-    let is_processed = |details: &TaskDetails| details.task.status == TaskStatus::Processed;
-    let processed: Vec<i64> = found
-        .values()
-        .filter(|one| is_processed(one))
-        .map(|one| one.task.id)
-        .collect();
-    if !processed.is_empty() {
-        let query = output::Entity::find()
-            .filter(output::Column::TaskId.is_in(padded(processed)))
-            .order_by_asc(output::Column::Position);
-        for output in query.all(db).await? {
-            if let Some(details) = found.get_mut(&output.task_id) {
-                details.outputs.push(output);
-            }
-        }
-    }
-    found.retain(|_, details| !is_processed(details) || !details.outputs.is_empty());
-    let by_owner = found
-        .into_values()
-        .map(|details| ((details.task.owner(), details.task.task_id()), details));
-    Ok(by_owner.collect())
+    found.retain(|key, _| wanted.contains(key));
+    Ok(found)
 }
 
+/// The prefixes of the columns of the tables in a statement with several.
+const TASK: &str = "A_";
+const SOURCE: &str = "B_";
+const OUTPUT: &str = "C_";
 /// The column with the id of the video.
 const VIDEO_ID: &str = "video_id";
-
-/// A task with the id of its video.
-struct WithVideo {
-    task: Model,
-    video: Option<VideoId>,
-}
-
-impl FromQueryResult for WithVideo {
-    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
-        let id: Option<i64> = row.try_get("", VIDEO_ID)?;
-        Ok(Self {
-            task: Model::from_query_result(row, prefix)?,
-            video: id.map(VideoId),
-        })
-    }
-}
 
 /// Repeats the first id until their number is a power of two. So there are few different SQL texts, and the databases
 /// keep them prepared.

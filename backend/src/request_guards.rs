@@ -44,11 +44,19 @@ pub(crate) async fn require_database(State(state): State<AppState>, request: Req
 /// Maximum number of headers of an HTTP/2 request; the same as hyper's limit for HTTP/1.1.
 const HEADERS_MAX: usize = 100;
 
+/// Refuses a request whose head is not valid. One layer for all checks, because each layer costs every request.
+pub(crate) async fn check_head(request: Request, next: Next) -> Response {
+    match check_header_list(&request).and_then(|()| check_host(&request)) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => reply(refusal),
+    }
+}
+
 /// Refuses an HTTP/2 request whose header list is larger than [`READ_BYTES`], the limit of HTTP/1.1. The size of the
 /// list includes 32 bytes of overhead per field (RFC 9113 §6.5.2).
-pub(crate) async fn limit_headers(request: Request, next: Next) -> Response {
+fn check_header_list(request: &Request) -> Result<(), Refusal> {
     if request.version() < Version::HTTP_2 {
-        return next.run(request).await;
+        return Ok(());
     }
     let headers = request.headers();
     let fields = headers
@@ -56,17 +64,17 @@ pub(crate) async fn limit_headers(request: Request, next: Next) -> Response {
         .map(|(name, value)| name.as_str().len() + value.len() + 32);
     let bytes = fields.sum::<usize>() + request.uri().path_and_query().map_or(0, |path| path.as_str().len());
     if bytes <= READ_BYTES as usize && headers.len() <= HEADERS_MAX {
-        return next.run(request).await;
+        return Ok(());
     }
     let detail = format!(
         "{bytes} bytes in {} headers; accepted: {READ_BYTES} bytes in {HEADERS_MAX} headers",
         headers.len()
     );
-    reply(Refusal::new(Code::HeadersTooLarge).detail(detail))
+    Err(Refusal::new(Code::HeadersTooLarge).detail(detail))
 }
 
 /// Refuses an HTTP/1.1 request that does not have exactly one valid `Host` header (RFC 9112 §3.2).
-pub(crate) async fn require_host(request: Request, next: Next) -> Response {
+fn check_host(request: &Request) -> Result<(), Refusal> {
     let hosts: Vec<_> = request.headers().get_all(header::HOST).iter().collect();
     let names_host = |host: &&HeaderValue| host.as_bytes().is_empty() || Authority::try_from(host.as_bytes()).is_ok();
     let is_valid = match (hosts.as_slice(), request.version()) {
@@ -75,13 +83,13 @@ pub(crate) async fn require_host(request: Request, next: Next) -> Response {
         _ => false,
     };
     if is_valid {
-        return next.run(request).await;
+        return Ok(());
     }
     let detail = format!(
         "{} Host headers; accepted: one, with a host and an optional port",
         hosts.len()
     );
-    reply(Refusal::new(Code::RequestInvalid).detail(detail))
+    Err(Refusal::new(Code::RequestInvalid).detail(detail))
 }
 
 /// Refuses a body that is not the whole content as it is: with a content coding (RFC 9110 §15.5.16), or a part of it in

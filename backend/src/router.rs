@@ -59,8 +59,7 @@ fn with_middleware(routes: Router<AppState>, state: AppState) -> Router {
         .layer(from_fn(request_guards::require_plain_body))
         .layer(option_layer(cors(&state.config.cors_origins)))
         .layer(from_fn_with_state(state.clone(), add_tus_capabilities))
-        .layer(from_fn(request_guards::require_host))
-        .layer(from_fn(request_guards::limit_headers))
+        .layer(from_fn(request_guards::check_head))
         .layer(from_fn_with_state(state.clone(), access_log::log))
         .with_state(state);
     // axum matches the route before it runs layers, so the trailing slash is removed outside of the router.

@@ -175,7 +175,7 @@ impl Server {
         protocols
             .http2()
             .timer(TokioTimer::new())
-            // hyper answers a longer list without a body. `request_guards::limit_headers` refuses lists of half that
+            // hyper answers a longer list without a body. `request_guards::check_head` refuses lists of half that
             // size with problem details, so clients rarely meet this limit.
             .max_header_list_size(2 * READ_BYTES)
             .max_concurrent_streams(STREAMS_MAX)

@@ -130,8 +130,8 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Rows of one statement: SQLite accepts 32,766 values.
-const ROWS_OF_STATEMENT: usize = 1_000;
+/// Rows of one statement. Each connection keeps the statement prepared, which takes some kilobytes a row.
+const ROWS_OF_STATEMENT: usize = 200;
 
 /// The end of a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -185,10 +185,14 @@ fn active(row: Model) -> ActiveModel {
 /// # Errors
 /// Any database error.
 pub async fn with_keys(db: &impl ConnectionTrait, import: i64, keys: &[&str]) -> Result<Vec<(String, i64)>, DbErr> {
-    let rows = Entity::find().select_only().columns([Column::RowKey, Column::Row]);
-    let rows = rows.filter(Column::ImportId.eq(import));
-    let rows = rows.filter(Column::RowKey.is_in(keys.iter().copied()));
-    rows.into_tuple().all(db).await
+    let mut found = Vec::new();
+    for keys in keys.chunks(ROWS_OF_STATEMENT) {
+        let rows = Entity::find().select_only().columns([Column::RowKey, Column::Row]);
+        let rows = rows.filter(Column::ImportId.eq(import));
+        let rows = rows.filter(Column::RowKey.is_in(keys.iter().copied()));
+        found.extend(rows.into_tuple::<(String, i64)>().all(db).await?);
+    }
+    Ok(found)
 }
 
 /// A row of an import.

@@ -26,13 +26,20 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
+/// Keys of one statement, which each connection keeps prepared.
+const KEYS_OF_STATEMENT: usize = 200;
+
 /// Answers with these keys that are not older than `age`.
 ///
 /// # Errors
 /// Any database error.
 pub async fn find(db: &impl ConnectionTrait, keys: &[String], age: Duration) -> Result<Vec<Model>, DbErr> {
-    let found = Entity::find().filter(Column::Key.is_in(keys.iter().map(String::as_str)));
-    found.filter(Column::AtMs.gte(before(age))).all(db).await
+    let mut found = Vec::new();
+    for keys in keys.chunks(KEYS_OF_STATEMENT) {
+        let answers = Entity::find().filter(Column::Key.is_in(keys.iter().map(String::as_str)));
+        found.extend(answers.filter(Column::AtMs.gte(before(age))).all(db).await?);
+    }
+    Ok(found)
 }
 
 /// Stores answers. The newer one of two with the same key stays.

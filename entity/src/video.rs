@@ -282,6 +282,9 @@ pub(crate) async fn hide(db: &impl ConnectionTrait, task: TaskId) -> Result<(), 
     shown.exec(db).await.map(drop)
 }
 
+/// Ids of one statement, which each connection keeps prepared.
+const IDS_OF_STATEMENT: usize = 200;
+
 /// The videos of an account with one of these external ids, with their ids.
 ///
 /// # Errors
@@ -291,11 +294,12 @@ pub async fn with_external_ids(
     user: UserId,
     external_ids: &[String],
 ) -> Result<Vec<(String, i64)>, DbErr> {
-    if external_ids.is_empty() {
-        return Ok(Vec::new());
+    let mut found = Vec::new();
+    for ids in external_ids.chunks(IDS_OF_STATEMENT) {
+        let mine = Entity::find().select_only().columns([Column::ExternalId, Column::Id]);
+        let mine = mine.filter(Column::UserId.eq(user.0));
+        let mine = mine.filter(Column::ExternalId.is_in(ids.iter().map(String::as_str)));
+        found.extend(mine.into_tuple::<(String, i64)>().all(db).await?);
     }
-    let mine = Entity::find().select_only().columns([Column::ExternalId, Column::Id]);
-    let mine = mine.filter(Column::UserId.eq(user.0));
-    let mine = mine.filter(Column::ExternalId.is_in(external_ids.iter().map(String::as_str)));
-    mine.into_tuple().all(db).await
+    Ok(found)
 }

@@ -32,7 +32,7 @@ const BATCH_BYTES: usize = 4 << 20;
 /// Interval in which the lease is renewed while no rows arrive.
 const RENEW_EVERY: Duration = Duration::from_secs(8);
 /// Batches that were read and are not stored yet.
-const AHEAD: usize = 2;
+const AHEAD: usize = 1;
 /// Time after which a step ends, so that a large file does not hold up other imports.
 const STEP: Duration = Duration::from_secs(10);
 /// A step takes at least this many times as long as it takes until the first row is stored: a packed file is unpacked

@@ -113,8 +113,8 @@ fn prometheus_scrapes_the_addresses_at_which_backends_and_workers_listen() {
         );
     }
     // The other targets are services of the file.
-    for job in config["scrape_configs"].as_sequence().unwrap().iter().skip(2) {
-        let target = job["static_configs"][0]["targets"][0].as_str().unwrap();
+    for scraped in config["scrape_configs"].as_sequence().unwrap().iter().skip(2) {
+        let target = scraped["static_configs"][0]["targets"][0].as_str().unwrap();
         let host = target.split(':').next().unwrap();
         assert!(host == "localhost" || added["services"][host].is_mapping(), "{target}");
     }

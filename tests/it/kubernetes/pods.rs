@@ -4,6 +4,7 @@ use super::kustomization::{OVERLAYS, SECRETS, built, container, environment, lis
 use rushes::settings::{NAMES, Role, Settings};
 use serde_json::json;
 use std::ffi::OsString;
+use tests::SECRET;
 
 #[test]
 fn the_pods_have_no_rights_and_write_only_to_volumes() {
@@ -61,7 +62,7 @@ fn the_settings_of_each_pod_are_valid_and_secrets_are_only_references() {
     let secret = |name: &str| match name {
         "DATABASE_URL" => "postgres://rushes:password@postgres:5432/rushes".to_owned(),
         "REDIS_URL" => "redis://:password@redis:6379/0".to_owned(),
-        _ => "0".repeat(64),
+        _ => SECRET.to_owned(),
     };
     for name in SECRETS {
         assert!(

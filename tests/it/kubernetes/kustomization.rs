@@ -42,7 +42,7 @@ pub(super) fn documents(yaml: &str) -> Vec<Value> {
         .collect()
 }
 
-/// The resources of a directory, as `kubectl kustomize` prints them, without the suffix of the ConfigMap. Knows the
+/// The resources of a directory, as `kubectl kustomize` prints them, without the suffix of the `ConfigMap`. Knows the
 /// parts of a kustomization that the files use, and fails at any other.
 pub(super) fn built(directory: &str) -> Vec<Value> {
     let file = format!("{DIRECTORY}/{directory}/kustomization.yaml");
@@ -101,7 +101,7 @@ pub(super) fn built(directory: &str) -> Vec<Value> {
     resources
 }
 
-/// Adds the ConfigMap of a generator, or the values of the generator to an existing one.
+/// Adds the `ConfigMap` of a generator, or the values of the generator to an existing one.
 fn add_settings(resources: &mut Vec<Value>, generator: &Value, directory: &str) {
     if generator["behavior"] != "merge" {
         resources.push(
@@ -149,7 +149,7 @@ pub(super) fn container(pod: &Value) -> &Value {
     &pod["spec"]["containers"][0]
 }
 
-/// The environment of a pod: settings of the ConfigMap, values, and `secret` for each key of the Secret.
+/// The environment of a pod: settings of the `ConfigMap`, values, and `secret` for each key of the Secret.
 pub(super) fn environment(
     resources: &[Value],
     pod: &Value,

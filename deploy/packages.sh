@@ -9,7 +9,9 @@ BUILD_PACKAGES=(
 )
 # For all tests on both setups.
 # shellcheck disable=SC2034
-TEST_PACKAGES=(postgresql redis-server nginx ffmpeg chromium curl jq openssl iproute2 gettext-base procps bsdutils)
+TEST_PACKAGES=(
+    postgresql redis-server nginx ffmpeg chromium prometheus curl jq openssl iproute2 gettext-base procps bsdutils
+)
 
 if [[ -t 1 && -z ${NO_COLOR:-} ]]; then
     BOLD=$'\e[1m' RED=$'\e[31m' RESET=$'\e[0m'

@@ -276,6 +276,7 @@ fn secrets_are_long_alphanumeric_and_random() {
         ("REDIS_PASSWORD", 48),
         ("AWS_ACCESS_KEY_ID", 20),
         ("AWS_SECRET_ACCESS_KEY", 40),
+        ("GRAFANA_PASSWORD", 32),
     ];
     assert_eq!(one.len(), bytes.len());
     for (name, length) in bytes {

@@ -229,7 +229,6 @@ fn the_dashboards_are_complete_and_have_names_of_their_own() {
         files,
         [
             "api.json",
-            "engagement.json",
             "library.json",
             "media.json",
             "overview.json",

@@ -5,7 +5,8 @@
 //!
 //! *Mechanism.* A process makes at most [`CALLS`] calls at the same time, and one call in each period of the rate. A
 //! call that fails is tried again up to [`TRIES`] times with growing pauses; `Retry-After` holds for all calls of the
-//! process. Without an answer for a while, the circuit breaker ([`Breaker`]) opens: callers are told to come later
+//! process. After many failures in a row, or when a call has failed and no other was answered meanwhile, the circuit
+//! breaker ([`Breaker`]) opens: callers are told to come later
 //! ([`Outcome::Later`]), and one call tries the service now and then.
 //!
 //! *Bounds.* A reply of [`MAX_REPLY_BYTES`], 30 s for a call. A redirect is not followed. The address is that of the
@@ -24,7 +25,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore};
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
 
 /// Calls that a process makes at the same time.
 pub(crate) const CALLS: usize = 4;
@@ -36,8 +37,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 const MAX_WAIT: Duration = Duration::from_secs(10);
 /// Maximum size of a reply, in bytes.
 const MAX_REPLY_BYTES: u64 = 1 << 20;
-/// Maximum size of the result for one point as JSON, in bytes. It is stored with each row.
+/// Maximum size of the result for one point as JSON, in bytes, and of its values. It is stored with each row.
 const MAX_RESULT_BYTES: usize = 4 << 10;
+const MAX_RESULT_VALUES: usize = 200;
 const LIMITS: Limits = Limits {
     first_byte: Duration::from_secs(10),
     stall: Duration::from_secs(10),
@@ -83,7 +85,7 @@ pub(crate) enum Outcome {
     Found(Vec<Option<Json>>),
     /// The answer is none of the dialect, with the reason.
     Invalid(String),
-    /// There was no answer after all tries.
+    /// There was no answer after all tries, although other calls were answered.
     Failed,
     /// The service is not asked now.
     Later,
@@ -132,37 +134,59 @@ impl Lookups {
         self.0.breaker.wait() > MAX_WAIT
     }
 
-    /// Asks for up to [`domain::lookup::POINTS`] points. Dropping the future ends the call.
-    pub(crate) async fn ask(&self, points: &[Point]) -> Outcome {
+    /// Asks for up to [`domain::lookup::POINTS`] points, with tries that begin until `until`. Dropping the future ends the
+    /// call.
+    pub(crate) async fn ask(&self, points: &[Point], until: Instant) -> Outcome {
         // Never closed.
         let _call = self.0.calls.acquire().await;
+        let (begun, breaker) = (Instant::now(), &self.0.breaker);
         let body: Bytes = self.0.settings.dialect.request(points).to_string().into();
-        for number in 0..TRIES {
-            if number > 0 {
-                sleep(pause(number)).await;
+        let mut tries = 0;
+        while tries < TRIES {
+            if !self.is_admitted(until).await {
+                return Outcome::Later;
             }
-            while let Err(wait) = self.0.breaker.admit() {
-                if wait > MAX_WAIT {
-                    return Outcome::Later;
-                }
-                sleep(wait).await;
-            }
-            self.0.rate.lock().await.tick().await;
-            match self.call(body.clone()).await {
+            let retry_after = match self.call(body.clone()).await {
                 Ok(answer) => {
-                    self.0.breaker.succeed();
+                    breaker.succeed();
                     return self.read(&answer, points.len());
                 }
                 Err(Fault::Invalid(reason)) => {
-                    self.0.breaker.succeed();
+                    breaker.succeed();
                     return invalid(reason);
                 }
-                Err(Fault::Passing(retry_after)) => self.0.breaker.fail(retry_after),
-            }
+                Err(Fault::Passing(retry_after)) => retry_after,
+            };
             count("retried");
+            breaker.fail(retry_after);
+            // A service that tells when it wants to be called has not failed.
+            if retry_after.is_none() {
+                tries += 1;
+                sleep(pause(tries)).await;
+            }
         }
-        count("failed");
-        Outcome::Failed
+        if breaker.has_answered_since(begun) {
+            count("failed");
+            return Outcome::Failed;
+        }
+        // Nothing speaks for a fault of this call.
+        breaker.open();
+        Outcome::Later
+    }
+
+    /// Waits until a call may begin. Returns `false` if that takes too long.
+    async fn is_admitted(&self, until: Instant) -> bool {
+        loop {
+            self.0.rate.lock().await.tick().await;
+            if Instant::now() >= until {
+                return false;
+            }
+            match self.0.breaker.admit() {
+                Ok(()) => return true,
+                Err(wait) if wait > MAX_WAIT => return false,
+                Err(wait) => sleep(wait).await,
+            }
+        }
     }
 
     async fn call(&self, body: Bytes) -> Result<Bytes, Fault> {
@@ -188,12 +212,24 @@ impl Lookups {
             Ok(results) => results,
             Err(error) => return invalid(error.to_string()),
         };
-        let is_too_large = |result: &Json| result.to_string().len() > MAX_RESULT_BYTES;
+        let is_too_large =
+            |result: &Json| values(result) > MAX_RESULT_VALUES || result.to_string().len() > MAX_RESULT_BYTES;
         if results.iter().flatten().any(is_too_large) {
-            return invalid(format!("a result over {MAX_RESULT_BYTES} bytes"));
+            return invalid(format!(
+                "a result over {MAX_RESULT_BYTES} bytes or {MAX_RESULT_VALUES} values"
+            ));
         }
         count("answered");
         Outcome::Found(results)
+    }
+}
+
+/// The number of values in JSON. Each takes memory, also an empty one.
+fn values(json: &Json) -> usize {
+    match json {
+        Json::Array(list) => 1 + list.iter().map(values).sum::<usize>(),
+        Json::Object(fields) => 1 + fields.values().map(values).sum::<usize>(),
+        _ => 1,
     }
 }
 

@@ -240,7 +240,7 @@ async fn an_import_waits_while_the_service_does_not_want_to_be_asked() {
     let called = AtomicUsize::new(0);
     let service = Receiver::at("127.0.31.4:4180", move |request| {
         match called.fetch_add(1, Ordering::Relaxed) {
-            0 => "503 Service Unavailable\r\nRetry-After: 13".to_owned(),
+            1 => "503 Service Unavailable\r\nRetry-After: 13".to_owned(),
             _ => answer(request),
         }
     })
@@ -251,6 +251,7 @@ async fn an_import_waits_while_the_service_does_not_want_to_be_asked() {
     })
     .await;
     let caller = app.caller().await;
+    dry_run(&caller, points(10)).await;
     let begun = Instant::now();
     let sent = send(
         &caller,
@@ -266,7 +267,11 @@ async fn an_import_waits_while_the_service_does_not_want_to_be_asked() {
         );
         sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(service.received().len(), 1);
+    assert_eq!(service.received().len(), 2);
+    // Answers that are stored need no service.
+    let known = import_again(&caller, form("videos", "points.csv", points(10))).await;
+    assert_eq!(lookups(&known), [9, 1, 0], "{known}");
+    assert!(begun.elapsed() < Duration::from_secs(12));
     let import = ended(&caller, sent.body["id"].as_i64().unwrap()).await;
     assert_eq!(
         (counts(&import), lookups(&import)),

@@ -17,11 +17,13 @@ use entity::{Json, lookup};
 use futures::{StreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
-use tokio::time::interval;
+use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 
 /// Rows of one step.
-const ROWS: u64 = 4_000;
+const ROWS: u64 = 2_000;
+/// Time after which a step makes no further call, so that it does not hold up other imports.
+const STEP: Duration = Duration::from_secs(10);
 /// Interval in which the lease is renewed while answers arrive.
 const RENEW_EVERY: Duration = Duration::from_secs(8);
 /// Steps in a row that wait for the service, a second each, after which lookups fail without it.
@@ -56,14 +58,10 @@ pub(super) async fn run(
         let has_more = false;
         return Ok(LookedUp { up_to, has_more });
     }
-    let open = lookups.filter(|lookups| !lookups.is_closed());
-    if open.is_none() && import.lookup_waits < MAX_WAITS {
-        return wait(app, due, up_to).await;
-    }
     let rows = import_row::waiting(&app.db, import.id, up_to, ROWS);
     let mut rows = app.with_timeout(rows).await?;
     if rows.is_empty() {
-        return store(app, due, i64::MAX, Vec::new()).await;
+        return store(app, due, i64::MAX, Vec::new(), true).await;
     }
     let points: Vec<Point> = rows
         .iter()
@@ -75,8 +73,10 @@ pub(super) async fn run(
         None => Answers::new(),
     };
     missing.retain(|point| !answers.contains_key(point));
+    let open = lookups.filter(|lookups| !lookups.is_closed());
     match open {
         Some(lookups) => answers.extend(ask(app, due, lookups, missing, stop).await?),
+        None if import.lookup_waits < MAX_WAITS => {}
         None => {
             let failed = || Err((Code::LookupFailed, "the service did not answer for an hour".to_owned()));
             answers.extend(missing.into_iter().map(|point| (point, failed())));
@@ -91,7 +91,7 @@ pub(super) async fn run(
     let up_to = last.row;
     let looked_up = rows.into_iter().zip(points);
     let looked_up = looked_up.filter_map(|(row, point)| Some((row, answers.get(&point)?.clone())));
-    store(app, due, up_to, looked_up.collect()).await
+    store(app, due, up_to, looked_up.collect(), open.is_some()).await
 }
 
 /// Records that the import waits for the service.
@@ -121,17 +121,20 @@ async fn ask(
 ) -> Result<Answers, Failure> {
     let mut answers = Answers::new();
     let points: Vec<Point> = points.into_iter().collect();
-    let calls: Vec<_> = points
-        .chunks(POINTS)
-        .map(|points| call(app, lookups, points.to_vec()))
-        .collect();
-    // More than are made at the same time, so that the next call begins while an answer is stored.
-    let mut calls = stream::iter(calls).buffer_unordered(2 * CALLS);
+    let until = Instant::now() + STEP;
+    let calls = points.chunks(POINTS).map(<[Point]>::to_vec).map(async |points| {
+        let outcome = lookups.ask(&points, until).await;
+        (points, outcome)
+    });
+    let calls: Vec<_> = calls.collect();
+    // More than are made at the same time, so that the next call begins while answers are stored: one transaction for
+    // all that have arrived, because other writers wait for it.
+    let mut calls = stream::iter(calls).buffer_unordered(2 * CALLS).ready_chunks(2 * CALLS);
     let mut renewal = interval(RENEW_EVERY);
     loop {
         tokio::select! {
             answered = calls.next() => match answered {
-                Some(answered) => answers.extend(answered?),
+                Some(answered) => answers.extend(keep(app, lookups, answered).await?),
                 None => return Ok(answers),
             },
             () = stop.cancelled() => return Err(Failure::Stopped),
@@ -143,30 +146,40 @@ async fn ask(
     }
 }
 
-/// Makes one call.
-async fn call(app: &Core, lookups: &Lookups, points: Vec<Point>) -> Result<Answers, Error> {
-    let failed = |code: Code, detail: &str| {
-        let failure = || Err((code, detail.to_owned()));
-        Ok(points.iter().map(|point| (*point, failure())).collect())
-    };
-    let results = match lookups.ask(&points).await {
-        Outcome::Found(results) => results,
-        Outcome::Invalid(reason) => return failed(Code::LookupInvalid, &reason),
-        Outcome::Failed => return failed(Code::LookupFailed, "no answer after five tries"),
-        Outcome::Later => return Ok(Answers::new()),
-    };
-    let keys = points.iter().map(|point| lookups.key(*point));
-    let stored = keys.zip(results.iter().cloned()).collect();
+/// Stores the results of calls.
+async fn keep(app: &Core, lookups: &Lookups, answered: Vec<(Vec<Point>, Outcome)>) -> Result<Answers, Error> {
+    let (mut answers, mut found) = (Answers::new(), Vec::new());
+    for (points, outcome) in answered {
+        let failure = match outcome {
+            Outcome::Found(results) => {
+                for (point, result) in points.into_iter().zip(results) {
+                    found.push((lookups.key(point), result.clone()));
+                    answers.insert(point, Ok(result));
+                }
+                continue;
+            }
+            Outcome::Invalid(reason) => (Code::LookupInvalid, reason),
+            Outcome::Failed => (Code::LookupFailed, "no answer after five tries".to_owned()),
+            Outcome::Later => continue,
+        };
+        answers.extend(points.into_iter().map(|point| (point, Err(failure.clone()))));
+    }
     let written = entity::write(&app.db, async |db| {
-        lookup::store(db, stored).await?;
+        lookup::store(db, found).await?;
         Ok::<_, Error>(())
     });
     app.with_timeout(written).await?;
-    Ok(points.into_iter().zip(results.into_iter().map(Ok)).collect())
+    Ok(answers)
 }
 
-/// Stores the lookups of rows up to the row `up_to`.
-async fn store(app: &Core, due: &DueImport, up_to: i64, rows: Vec<(Waiting, Answer)>) -> Result<LookedUp, Failure> {
+/// Stores the lookups of rows up to the row `up_to`. `is_answered` tells if the import does not wait for the service.
+async fn store(
+    app: &Core,
+    due: &DueImport,
+    up_to: i64,
+    rows: Vec<(Waiting, Answer)>,
+    is_answered: bool,
+) -> Result<LookedUp, Failure> {
     let id = due.import.id;
     let mut counts = LookupCounts::default();
     let mut failed: BTreeMap<(&str, String), Vec<i64>> = BTreeMap::new();
@@ -195,7 +208,7 @@ async fn store(app: &Core, due: &DueImport, up_to: i64, rows: Vec<(Waiting, Answ
     }
     let has_more = !looked_up.is_empty();
     let written = entity::write(&app.db, async |db| {
-        let is_held = due.lease.looked_up(db, up_to, counts).await?;
+        let is_held = due.lease.looked_up(db, up_to, counts, is_answered).await?;
         is_held.then_some(()).ok_or(Failure::Lost)?;
         import_row::set_lookups(db, id, looked_up).await?;
         for ((code, detail), rows) in failed.into_iter().filter(|_| due.import.lookup_required) {

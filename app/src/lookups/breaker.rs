@@ -1,13 +1,11 @@
 //! The circuit breaker of a remote service.
 
-use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Failures in a row within [`WINDOW`] that open the breaker.
-const FAILURES: usize = 20;
-const WINDOW: Duration = Duration::from_secs(30);
+/// Failures in a row that open the breaker.
+const FAILURES: u32 = 20;
 /// Time for which it is open before one call tries the service.
 const OPEN: Duration = Duration::from_secs(30);
 /// Maximum time for which a service can ask not to be called.
@@ -19,8 +17,10 @@ pub(super) struct Breaker(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// The times of the failures since the last answer.
-    failures: VecDeque<Instant>,
+    /// Failures since the last answer.
+    failures: u32,
+    /// The time of the last answer.
+    answered_at: Option<Instant>,
     /// The end of the time in which the breaker is open.
     open_until: Option<Instant>,
     /// The time before which the service does not want to be called.
@@ -57,7 +57,8 @@ impl Breaker {
     /// Records an answer.
     pub(super) fn succeed(&self) {
         let mut state = self.state();
-        state.failures.clear();
+        state.failures = 0;
+        state.answered_at = Some(Instant::now());
         if state.open_until.take().is_some() {
             tracing::info!("the lookup service answers again");
         }
@@ -71,18 +72,31 @@ impl Breaker {
             let not_before = now + retry_after.min(MAX_RETRY_AFTER);
             state.not_before = state.not_before.max(Some(not_before));
         }
-        state.failures.push_back(now);
-        while state.failures.front().is_some_and(|time| *time + WINDOW < now) {
-            state.failures.pop_front();
+        state.failures = state.failures.saturating_add(1);
+        if state.failures >= FAILURES {
+            state.open();
         }
-        if state.failures.len() >= FAILURES && state.open_until.is_none() {
-            state.open_until = Some(now + OPEN);
-            tracing::warn!("the lookup service does not answer; one call tries it every 30 s");
-        }
+    }
+
+    /// Returns `true` if a call was answered since a time.
+    pub(super) fn has_answered_since(&self, time: Instant) -> bool {
+        self.state().answered_at.is_some_and(|answered_at| answered_at >= time)
+    }
+
+    /// Opens the breaker, unless it is open.
+    pub(super) fn open(&self) {
+        self.state().open();
     }
 }
 
 impl State {
+    fn open(&mut self) {
+        if self.open_until.is_none() {
+            self.open_until = Some(Instant::now() + OPEN);
+            tracing::warn!("the lookup service does not answer; one call tries it every 30 s");
+        }
+    }
+
     fn wait(&self) -> Duration {
         let until = self.open_until.max(self.not_before);
         until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
@@ -118,13 +132,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failures_that_are_far_apart_do_not_open_it() {
+    async fn slow_failures_open_it_and_answers_are_remembered() {
         let breaker = Breaker::default();
-        for _ in 0..60 {
+        let begun = Instant::now();
+        assert!(!breaker.has_answered_since(begun));
+        breaker.succeed();
+        assert!(breaker.has_answered_since(begun));
+        for _ in 0..20 {
+            advance(Duration::from_secs(10)).await;
+            assert_eq!(breaker.admit(), Ok(()));
             breaker.fail(None);
-            advance(Duration::from_secs(2)).await;
         }
-        assert_eq!(breaker.admit(), Ok(()));
+        assert_eq!(breaker.admit(), Err(OPEN));
+        assert!(!breaker.has_answered_since(begun + Duration::from_secs(1)));
     }
 
     #[tokio::test(start_paused = true)]

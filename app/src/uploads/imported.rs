@@ -73,7 +73,9 @@ impl ImportedVideo {
         {
             return Err(Code::ExternalIdTaken.into());
         }
-        let metadata = merged_metadata(video.metadata.clone(), &details.metadata);
+        let merged = |metadata: &Map<String, Json>| merged_metadata(video.metadata.clone(), metadata);
+        // The answer of a service must not refuse a row that is valid without it.
+        let metadata = merged(&details.metadata).or_else(|_| merged(&without_names(details.metadata.clone())));
         let metadata = metadata.map_err(|error| Refusal::new(Code::MetadataInvalid).detail(error.to_string()))?;
         let changes = Changes {
             title: details.title,
@@ -105,4 +107,12 @@ impl ImportedVideo {
         let is_ours = import_row::end(db, &self.row, from, RowStatus::Created, ended).await?;
         is_ours.then_some(()).ok_or_else(|| Code::UploadInterrupted.into())
     }
+}
+
+/// The metadata without the code and the name of the point.
+fn without_names(mut metadata: Map<String, Json>) -> Map<String, Json> {
+    if let Some(location) = metadata.get_mut("location").and_then(Json::as_object_mut) {
+        location.retain(|field, _| field == "lat" || field == "lon");
+    }
+    metadata
 }

@@ -147,18 +147,27 @@ impl ImportLease {
         Ok(update.exec(db).await?.rows_affected == 1)
     }
 
-    /// Counts lookups of rows up to the row `up_to`, in the transaction that stores them, and renews the lease. Returns
+    /// Counts lookups of rows up to the row `up_to`, in the transaction that stores them, and renews the lease. With
+    /// `is_answered`, the import no longer waits for the service. Returns
     /// `false` if the worker has lost the import; the caller must roll back then.
     ///
     /// # Errors
     /// Any database error.
-    pub async fn looked_up(&self, db: &impl ConnectionTrait, up_to: i64, counts: LookupCounts) -> Result<bool, DbErr> {
+    pub async fn looked_up(
+        &self,
+        db: &impl ConnectionTrait,
+        up_to: i64,
+        counts: LookupCounts,
+        is_answered: bool,
+    ) -> Result<bool, DbErr> {
         let mut update = self
             .held()
             .filter(Column::Status.is_in(OPEN))
             .col_expr(Column::UntilMs, lease::end(db))
-            .col_expr(Column::LookupRow, Expr::value(up_to))
-            .col_expr(Column::LookupWaits, Expr::value(0_i64));
+            .col_expr(Column::LookupRow, Expr::value(up_to));
+        if is_answered {
+            update = update.col_expr(Column::LookupWaits, Expr::value(0_i64));
+        }
         for (column, count) in [
             (Column::LookupFound, counts.found),
             (Column::LookupNoData, counts.no_data),

@@ -134,8 +134,8 @@ impl Lookups {
         self.0.breaker.wait() > MAX_WAIT
     }
 
-    /// Asks for up to [`domain::lookup::POINTS`] points, with tries that begin until `until`. Dropping the future ends the
-    /// call.
+    /// Asks for up to [`domain::lookup::POINTS`] points, with tries that begin until `until`. Dropping the future ends
+    /// the call.
     pub(crate) async fn ask(&self, points: &[Point], until: Instant) -> Outcome {
         // Never closed.
         let _call = self.0.calls.acquire().await;

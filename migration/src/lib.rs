@@ -35,7 +35,6 @@ mod m0028_publish_as;
 mod m0029_datasets;
 mod m0030_import_retention;
 mod m0031_lookups;
-mod m0032_upload_purpose;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 
@@ -80,7 +79,6 @@ impl MigratorTrait for Migrator {
             Box::new(m0029_datasets::Migration),
             Box::new(m0030_import_retention::Migration),
             Box::new(m0031_lookups::Migration),
-            Box::new(m0032_upload_purpose::Migration),
         ]
     }
 }

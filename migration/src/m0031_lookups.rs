@@ -1,4 +1,5 @@
-//! Table `lookups`: answers about points, and the columns of imports and their rows for lookups.
+//! Table `lookups`: answers about points, and the columns of imports and their rows for lookups. Column
+//! `uploads.purpose`: `video`, or `manifest` for the file of an import.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
@@ -14,6 +15,7 @@ fn columns() -> Vec<(&'static str, &'static str, ColumnDef)> {
     let flag = |name| boolean(name).default(false).to_owned();
     let number = |name| big_integer(name).default(0).to_owned();
     let mut columns = vec![
+        ("uploads", "purpose", text("purpose").default("video").to_owned()),
         ("imports", "lookup_row", big_integer_null("lookup_row")),
         ("imports", "lookup_required", flag("lookup_required")),
         ("imports", "lookup_waits", number("lookup_waits")),
@@ -29,6 +31,8 @@ fn columns() -> Vec<(&'static str, &'static str, ColumnDef)> {
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        // Columns are added before the table: after `ALTER TABLE` alone, the same connection of SQLite returns NULL for
+        // the new column in `UPDATE … RETURNING` until its schema changes again.
         for (table, name, mut column) in columns() {
             if !manager.has_column(table, name).await? {
                 let add = Table::alter().table(table).add_column(&mut column).to_owned();

@@ -28,9 +28,13 @@ pub struct ImportView {
     pub bytes_read: i64,
     /// The rows that were read, by status.
     pub rows: RowCounts,
-    /// The rows whose points were looked up, by the result.
+    /// The rows whose points were looked up, by the result. Absent in events of earlier versions.
+    #[serde(default)]
+    #[schema(required = false)]
     pub lookup: LookupCounts,
-    /// The import waits for the lookup service, which does not answer.
+    /// The import waits for the lookup service, which does not answer. Absent in events of earlier versions.
+    #[serde(default)]
+    #[schema(required = false)]
     pub waiting_for_lookup: bool,
     /// The error of the manifest; only if the status is `failed`.
     pub error: Option<ImportError>,
@@ -61,7 +65,7 @@ pub struct RowCounts {
 }
 
 /// The numbers of rows of an import whose points were looked up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = ImportLookupCounts)]
 pub struct LookupCounts {
     /// Rows whose points the service knows.

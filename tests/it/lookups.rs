@@ -279,7 +279,7 @@ async fn an_import_waits_while_the_service_does_not_want_to_be_asked() {
     );
     assert_eq!(
         (service.received().len(), &import["waiting_for_lookup"]),
-        (2, &json!(false))
+        (3, &json!(false))
     );
     assert!(begun.elapsed() >= Duration::from_secs(13), "{:?}", begun.elapsed());
 }

@@ -138,6 +138,8 @@ pub(super) struct ImportData {
     bytes: i64,
     bytes_read: i64,
     rows: ImportRows,
+    lookup: ImportLookups,
+    waiting_for_lookup: bool,
     error: Option<ImportError>,
     created_at: DateTime<Utc>,
     finished_at: Option<DateTime<Utc>>,
@@ -155,6 +157,13 @@ struct ImportRows {
 }
 
 #[derive(Serialize)]
+struct ImportLookups {
+    found: i64,
+    no_data: i64,
+    failed: i64,
+}
+
+#[derive(Serialize)]
 struct ImportError {
     code: String,
     detail: String,
@@ -162,8 +171,15 @@ struct ImportError {
 
 impl ImportData {
     pub(super) fn of(import: import::Model) -> Self {
+        let waiting_for_lookup = import.is_waiting_for_lookup();
         let detail = import.error_detail.unwrap_or_default();
         Self {
+            lookup: ImportLookups {
+                found: import.lookup_found,
+                no_data: import.lookup_no_data,
+                failed: import.lookup_failed,
+            },
+            waiting_for_lookup,
             id: import.id,
             kind: import.kind,
             status: import.status.into(),

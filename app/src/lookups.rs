@@ -3,13 +3,13 @@
 //! *Problem.* A manifest may have millions of points. The service has a rate limit, fails at times, and its answers are
 //! not trusted.
 //!
-//! *Mechanism.* A process makes at most [`CALLS`] calls at the same time, and one call in each period of the rate. A
-//! call that fails is tried again up to [`TRIES`] times with growing pauses; `Retry-After` holds for all calls of the
+//! *Mechanism.* A process makes at most `CALLS` calls at the same time, and one call in each period of the rate. A
+//! call that fails is tried again up to `TRIES` times with growing pauses; `Retry-After` holds for all calls of the
 //! process. After many failures in a row, or when a call has failed and no other was answered since it began, the
-//! circuit breaker ([`Breaker`]) opens: callers are told to come later ([`Outcome::Later`]), and one call tries the
+//! circuit breaker (`breaker.rs`) opens: callers are told to come later (`Outcome::Later`), and one call tries the
 //! service now and then.
 //!
-//! *Bounds.* A reply of [`MAX_REPLY_BYTES`], 30 s for a call. A redirect is not followed. The address is that of the
+//! *Bounds.* A reply of `MAX_REPLY_BYTES`, 30 s for a call. A redirect is not followed. The address is that of the
 //! setting alone, so a service inside of the network can be used, but nothing else there.
 
 mod breaker;

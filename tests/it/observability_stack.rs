@@ -1,44 +1,11 @@
 //! `docker-compose.observability.yml`: services, ports, volumes and the addresses that Prometheus scrapes.
 
-use serde_yaml_ng::Value;
+use crate::stack::{compose, map, read, root, texts};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
-}
-
-fn read(file: &str) -> String {
-    std::fs::read_to_string(root().join(file)).unwrap()
-}
-
-/// A YAML file, with its merge keys applied.
-fn yaml(file: &str) -> Value {
-    let mut value: Value = serde_yaml_ng::from_str(&read(file)).unwrap();
-    // A merged map may contain a merge key itself.
-    for _ in 0..3 {
-        value.apply_merge().unwrap();
-    }
-    value
-}
-
-/// The entries of a mapping.
-fn map(value: &Value) -> Vec<(String, Value)> {
-    let pairs = value.as_mapping().into_iter().flatten();
-    pairs
-        .map(|(key, value)| (key.as_str().unwrap().to_owned(), value.clone()))
-        .collect()
-}
-
-/// The strings of a sequence.
-fn texts(value: &Value) -> Vec<String> {
-    let items = value.as_sequence().into_iter().flatten();
-    items.filter_map(|item| item.as_str().map(str::to_owned)).collect()
-}
 
 #[test]
 fn each_service_has_a_profile_is_hardened_and_publishes_only_on_the_loopback_address() {
-    let compose = yaml("docker-compose.observability.yml");
+    let compose = compose("docker-compose.observability.yml");
     let volumes: BTreeSet<_> = map(&compose["volumes"]).into_iter().map(|(name, _)| name).collect();
     let services = map(&compose["services"]);
     let names: Vec<_> = services.iter().map(|(name, _)| name.as_str()).collect();
@@ -95,8 +62,11 @@ fn the_variables_are_documented_and_the_password_of_grafana_is_required() {
 
 #[test]
 fn prometheus_scrapes_the_addresses_at_which_backends_and_workers_listen() {
-    let (stack, added) = (yaml("docker-compose.yml"), yaml("docker-compose.observability.yml"));
-    let config = yaml("deploy/observability/prometheus/prometheus.yml");
+    let (stack, added) = (
+        compose("docker-compose.yml"),
+        compose("docker-compose.observability.yml"),
+    );
+    let config = compose("deploy/observability/prometheus/prometheus.yml");
     let networks: BTreeSet<_> = texts(&added["services"]["prometheus"]["networks"])
         .into_iter()
         .collect();

@@ -39,16 +39,16 @@ const SERVICE_KEYS: &[&str] = &[
     "volumes",
 ];
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
-fn read(file: &str) -> String {
+pub(crate) fn read(file: &str) -> String {
     std::fs::read_to_string(root().join(file)).unwrap()
 }
 
-/// A compose file, with its merge keys applied.
-fn compose(file: &str) -> Value {
+/// A YAML file, with its merge keys applied.
+pub(crate) fn compose(file: &str) -> Value {
     let mut value: Value = serde_yaml_ng::from_str(&read(file)).unwrap();
     // A merged map may contain a merge key itself.
     for _ in 0..3 {
@@ -58,7 +58,7 @@ fn compose(file: &str) -> Value {
 }
 
 /// The entries of a mapping.
-fn map(value: &Value) -> Vec<(String, Value)> {
+pub(crate) fn map(value: &Value) -> Vec<(String, Value)> {
     let pairs = value.as_mapping().into_iter().flatten();
     pairs
         .map(|(key, value)| (key.as_str().unwrap().to_owned(), value.clone()))
@@ -66,7 +66,7 @@ fn map(value: &Value) -> Vec<(String, Value)> {
 }
 
 /// The strings of a sequence.
-fn texts(value: &Value) -> Vec<String> {
+pub(crate) fn texts(value: &Value) -> Vec<String> {
     let items = value.as_sequence().into_iter().flatten();
     items.filter_map(|item| item.as_str().map(str::to_owned)).collect()
 }
